@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The life of a source, the same for every driver: made from the options, opened, closed after a
+ * failure and opened again, freed. It lies in the model because drivers call it from below and
+ * devices from above; it knows no bus and no driver.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "iotd/driver.h"
+
+/* the channels that are known before the hardware is touched */
+static int source_describe(struct source *source)
+{
+	const struct driver *driver = source->driver;
+	int r;
+
+	if (driver->channels) {
+		memcpy(source->channels, driver->channels,
+		       driver->channel_count * sizeof(*driver->channels));
+		source->channel_count = driver->channel_count;
+		return 0;
+	}
+	if (!driver->describe)
+		return 0;
+
+	r = driver->describe(source->options, source->channels);
+	if (r < 0)
+		return r;
+	assert(r <= CHANNELS_MAX);
+	source->channel_count = (size_t)r;
+	return 0;
+}
+
+int source_new(struct source **ret, const struct driver *driver, const struct option_value *options,
+	       struct i2c_device *i2c)
+{
+	cleanup(source_freep) struct source *source = NULL;
+	int r;
+
+	source = calloc(1, sizeof(*source));
+	if (!source)
+		return -ENOMEM;
+
+	source->driver = driver;
+	source->options = options;
+	source->i2c = i2c;
+	r = source_describe(source);
+	if (r < 0)
+		return r;
+
+	if (driver->state_size > 0) {
+		source->state = calloc(1, driver->state_size);
+		if (!source->state)
+			return -ENOMEM;
+	}
+
+	*ret = take_ptr(source);
+	return 0;
+}
+
+struct source *source_free(struct source *source)
+{
+	if (!source)
+		return NULL;
+	source_close(source);
+	free(source->state);
+	free(source);
+	return NULL;
+}
+
+int source_open(struct source *source)
+{
+	int r;
+
+	if (source->is_open)
+		return 0;
+
+	source->fault[0] = '\0';
+	if (source->state)
+		memset(source->state, 0, source->driver->state_size);
+	source->is_open = true;
+	r = source->driver->open(source);
+	if (r < 0)
+		source_close(source);
+	return r;
+}
+
+void source_close(struct source *source)
+{
+	if (!source->is_open)
+		return;
+	source->is_open = false;
+	if (source->driver->close)
+		source->driver->close(source);
+}
+
+int source_fail(struct source *source, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(source->fault, sizeof(source->fault), format, arguments);
+	va_end(arguments);
+	return error;
+}
