@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The reactor: wait, then run what is due, in turns.
+ *
+ * A turn decides what it will run before it runs any of it: the deferred calls are taken off their
+ * list, the ready descriptors are in the batch, the due timers are moved from the heap to a list of
+ * their own. Whatever a callback adds belongs to a later turn. Whatever a callback stops is looked
+ * up in these three places and struck out, so a source can be freed as soon as it is stopped; a
+ * stale event can never reach a new owner of the same descriptor.
+ *
+ * The timerfd is absolute, edge-triggered and never read: an expiry wakes epoll once, and setting
+ * it anew clears it. It is set only when the earliest due time changed. Level-triggered for all
+ * others: GPIO's queue does not wake again when it overflowed, and an edge would be lost for ever.
+ *
+ * With a virtual clock nothing sleeps: when no descriptor is ready, time jumps to the next timer.
+ * Jobs that are out on workers hold it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#include "iotd/clock.h"
+#include "iotd/task.h"
+#include "posts.h"
+#include "timer-heap.h"
+
+#define BATCH 64
+
+/* slots of timers on the list of due ones, told from those in the heap by their top bit */
+#define SLOT_DUE (SIZE_MAX / 2 + 1)
+
+struct reactor {
+	int epoll_fd, timer_fd, post_fd, signal_fd;
+	bool is_virtual, is_running;
+	int64_t now_us;
+
+	struct timer_heap heap;
+	struct reactor_timer **due;	      /* of this turn; NULL: stopped since */
+	size_t due_count, due_left, due_size; /* the heap and what is left of @due fit in both */
+	uint64_t order;
+	int64_t armed_us; /* what the timerfd is set to; INT64_MAX: nothing */
+
+	struct reactor_call calls, calls_now; /* heads of rings */
+	struct epoll_event batch[BATCH];
+	int batch_at, batch_count;
+	size_t io_count; /* watched for others, not for the reactor itself */
+
+	_Atomic(struct reactor_post *) posts; /* the latest first */
+	struct reactor_post *posts_now;	      /* taken, about to run; the earliest first */
+	struct reactor_io post_io, signal_io;
+	struct reactor_signal *signals, *signal_next; /* next to be called in this round */
+	sigset_t signal_mask;
+	size_t holds;
+};
+
+/* --- calls ---------------------------------------------------------------------------------- */
+
+static void ring_init(struct reactor_call *head)
+{
+	head->next = head->previous = head;
+}
+
+void reactor_defer(struct reactor *reactor, struct reactor_call *call)
+{
+	struct reactor_call *head = &reactor->calls;
+
+	if (call->next)
+		return;
+	call->reactor = reactor;
+	call->next = head;
+	call->previous = head->previous;
+	head->previous->next = call;
+	head->previous = call;
+}
+
+void reactor_cancel_call(struct reactor_call *call)
+{
+	if (!call->next)
+		return;
+	call->next->previous = call->previous;
+	call->previous->next = call->next;
+	call->next = call->previous = NULL;
+}
+
+static void run_calls(struct reactor *reactor)
+{
+	struct reactor_call *now = &reactor->calls_now, *later = &reactor->calls;
+
+	if (later->next == later)
+		return;
+	*now = *later;
+	now->next->previous = now->previous->next = now;
+	ring_init(later);
+	while (now->next != now) {
+		struct reactor_call *call = now->next;
+
+		reactor_cancel_call(call);
+		call->run(call);
+	}
+}
+
+/* --- timers --------------------------------------------------------------------------------- */
+
+/* room for one more timer, in the heap and when all of them are due in one turn */
+static int reserve_timer(struct reactor *reactor)
+{
+	size_t count = reactor->heap.count + reactor->due_left + 1;
+	struct reactor_timer **due;
+	int r;
+
+	r = timer_heap_reserve(&reactor->heap, count);
+	if (r < 0 || reactor->due_size >= reactor->heap.size)
+		return r;
+	due = reallocarray(reactor->due, reactor->heap.size, sizeof(struct reactor_timer *));
+	if (!due)
+		return -ENOMEM;
+	reactor->due = due;
+	reactor->due_size = reactor->heap.size;
+	return 0;
+}
+
+int reactor_set_timer(struct reactor *reactor, struct reactor_timer *timer, int64_t due_us)
+{
+	int r;
+
+	if (timer->slot == 0) {
+		r = reserve_timer(reactor);
+		if (r < 0)
+			return r;
+	} else if (timer->slot >= SLOT_DUE) {
+		reactor_stop_timer(timer); /* its room is still there */
+	}
+	timer->order = ++reactor->order;
+	timer->due_us = due_us;
+	timer->reactor = reactor;
+	if (timer->slot != 0)
+		timer_heap_update(&reactor->heap, timer);
+	else
+		timer_heap_insert(&reactor->heap, timer);
+	return 0;
+}
+
+void reactor_stop_timer(struct reactor_timer *timer)
+{
+	if (timer->slot == 0)
+		return;
+	if (timer->slot < SLOT_DUE) {
+		timer_heap_remove(&timer->reactor->heap, timer);
+		return;
+	}
+	timer->reactor->due[timer->slot - SLOT_DUE] = NULL;
+	timer->reactor->due_left--;
+	timer->slot = 0;
+}
+
+bool reactor_timer_is_set(const struct reactor_timer *timer)
+{
+	return timer->slot != 0;
+}
+
+static void collect_due(struct reactor *reactor)
+{
+	struct reactor_timer *timer;
+
+	reactor->due_count = 0;
+	while ((timer = timer_heap_first(&reactor->heap)) && timer->due_us <= reactor->now_us) {
+		timer_heap_remove(&reactor->heap, timer);
+		timer->slot = SLOT_DUE + reactor->due_count;
+		reactor->due[reactor->due_count++] = timer;
+	}
+	reactor->due_left = reactor->due_count;
+}
+
+static void fire_due(struct reactor *reactor)
+{
+	for (size_t i = 0; i < reactor->due_count; i++) {
+		struct reactor_timer *timer = reactor->due[i];
+
+		if (!timer)
+			continue; /* stopped or set anew by an earlier one */
+		timer->slot = 0;
+		reactor->due_left--;
+		timer->fire(timer);
+	}
+}
+
+/* --- descriptors ---------------------------------------------------------------------------- */
+
+static int watch(struct reactor *reactor, struct reactor_io *io, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = io };
+
+	if (io->reactor)
+		return -EBUSY;
+	if (epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	io->reactor = reactor;
+	io->fd = fd;
+	return 0;
+}
+
+int reactor_add_io(struct reactor *reactor, struct reactor_io *io, int fd, uint32_t events)
+{
+	int r = watch(reactor, io, fd, events);
+
+	if (r == 0)
+		reactor->io_count++;
+	return r;
+}
+
+/* what is ready in this turn, but not called yet, is called for @events only */
+static void mask_ready(struct reactor *reactor, const struct reactor_io *io, uint32_t events)
+{
+	for (int i = reactor->batch_at; i < reactor->batch_count; i++)
+		if (reactor->batch[i].data.ptr == io)
+			reactor->batch[i].events &= events;
+}
+
+int reactor_modify_io(struct reactor_io *io, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = io };
+
+	if (!io->reactor)
+		return -ENOENT;
+	if (epoll_ctl(io->reactor->epoll_fd, EPOLL_CTL_MOD, io->fd, &event) < 0)
+		return -errno;
+	mask_ready(io->reactor, io, events | EPOLLERR | EPOLLHUP);
+	return 0;
+}
+
+void reactor_remove_io(struct reactor_io *io)
+{
+	struct reactor *reactor = io->reactor;
+
+	if (!reactor)
+		return;
+	(void)epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+	mask_ready(reactor, io, 0);
+	io->reactor = NULL;
+	reactor->io_count--;
+}
+
+static void run_ready(struct reactor *reactor)
+{
+	while (reactor->batch_at < reactor->batch_count) {
+		const struct epoll_event *event = &reactor->batch[reactor->batch_at++];
+		struct reactor_io *io = event->data.ptr;
+
+		if (event->events != 0) /* else @io may be gone */
+			io->ready(io, event->events);
+	}
+}
+
+/* --- posts ---------------------------------------------------------------------------------- */
+
+void reactor_post(struct reactor *reactor, struct reactor_post *post)
+{
+	struct reactor_post *head = atomic_load_explicit(&reactor->posts, memory_order_relaxed);
+
+	do
+		post->next = head;
+	while (!atomic_compare_exchange_weak_explicit(&reactor->posts, &head, post,
+						      memory_order_release, memory_order_relaxed));
+	if (!head) /* the first of a batch; cannot fail: the counter stays far from its limit */
+		(void)eventfd_write(reactor->post_fd, 1);
+}
+
+void reactor_run_posts(struct reactor *reactor)
+{
+	struct reactor_post **last = &reactor->posts_now, *latest, *post = NULL;
+	eventfd_t count;
+
+	(void)eventfd_read(reactor->post_fd, &count);
+	latest = atomic_exchange_explicit(&reactor->posts, NULL, memory_order_acquire);
+	while (latest) {
+		struct reactor_post *before = latest->next;
+
+		latest->next = post;
+		post = latest;
+		latest = before;
+	}
+	while (*last) /* not empty only if one of a batch calls us: the others come first */
+		last = &(*last)->next;
+	*last = post;
+	while ((post = reactor->posts_now)) {
+		reactor->posts_now = post->next;
+		post->run(post);
+	}
+}
+
+static void posts_ready(struct reactor_io *io, uint32_t events)
+{
+	(void)events;
+	reactor_run_posts(container_of(io, struct reactor, post_io));
+}
+
+/* --- signals -------------------------------------------------------------------------------- */
+
+static void signals_ready(struct reactor_io *io, uint32_t events)
+{
+	struct reactor *reactor = container_of(io, struct reactor, signal_io);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(reactor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		struct reactor_signal *signal = reactor->signals;
+
+		for (; signal; signal = reactor->signal_next) {
+			reactor->signal_next = signal->next;
+			if ((uint32_t)signal->number == info.ssi_signo)
+				signal->arrived(signal);
+		}
+	}
+}
+
+static int watch_signals(struct reactor *reactor, const sigset_t *mask)
+{
+	int fd = signalfd(reactor->signal_fd, mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (fd == reactor->signal_fd)
+		return 0;
+	r = watch(reactor, &reactor->signal_io, fd, EPOLLIN);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	reactor->signal_fd = fd;
+	return 0;
+}
+
+int reactor_add_signal(struct reactor *reactor, struct reactor_signal *signal, int number)
+{
+	sigset_t mask = reactor->signal_mask, one, before;
+	int r;
+
+	if (signal->reactor)
+		return -EBUSY;
+	if (number == SIGKILL || number == SIGSTOP || sigaddset(&mask, number) < 0)
+		return -EINVAL;
+	(void)sigemptyset(&one);
+	(void)sigaddset(&one, number);
+	r = pthread_sigmask(SIG_BLOCK, &one, &before);
+	if (r != 0)
+		return -r;
+	r = watch_signals(reactor, &mask);
+	if (r < 0) {
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+		return r;
+	}
+	reactor->signal_mask = mask;
+	signal->reactor = reactor;
+	signal->number = number;
+	signal->next = reactor->signals;
+	reactor->signals = signal;
+	return 0;
+}
+
+void reactor_remove_signal(struct reactor_signal *signal)
+{
+	struct reactor_signal **at;
+
+	if (!signal->reactor)
+		return;
+	for (at = &signal->reactor->signals; *at != signal; at = &(*at)->next)
+		;
+	*at = signal->next;
+	if (signal->reactor->signal_next == signal)
+		signal->reactor->signal_next = signal->next;
+	signal->reactor = NULL;
+}
+
+/* --- turns ---------------------------------------------------------------------------------- */
+
+static int wait_events(struct reactor *reactor, int timeout_ms)
+{
+	int count;
+
+	do
+		count = epoll_wait(reactor->epoll_fd, reactor->batch, BATCH, timeout_ms);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : count;
+}
+
+static int arm(struct reactor *reactor, int64_t due_us)
+{
+	struct itimerspec spec = { 0 };
+
+	if (due_us == reactor->armed_us)
+		return 0;
+	if (due_us != INT64_MAX) {
+		spec.it_value.tv_sec = due_us / USEC_PER_SEC;
+		spec.it_value.tv_nsec = due_us % USEC_PER_SEC * NSEC_PER_USEC;
+	}
+	if (timerfd_settime(reactor->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
+		return -errno;
+	reactor->armed_us = due_us;
+	return 0;
+}
+
+static int wait_real(struct reactor *reactor)
+{
+	const struct reactor_timer *first = timer_heap_first(&reactor->heap);
+	bool at_once = reactor->calls.next != &reactor->calls ||
+		       (first && first->due_us <= clock_boottime_us());
+	int r;
+
+	if (!at_once) {
+		r = arm(reactor, first ? first->due_us : INT64_MAX);
+		if (r < 0)
+			return r;
+	}
+	r = wait_events(reactor, at_once ? 0 : -1);
+	reactor->now_us = clock_boottime_us();
+	return r;
+}
+
+static int wait_virtual(struct reactor *reactor)
+{
+	const struct reactor_timer *first = timer_heap_first(&reactor->heap);
+	int count = wait_events(reactor, 0);
+
+	if (count != 0 || reactor->calls.next != &reactor->calls)
+		return count;
+	if (reactor->holds > 0 || (!first && (reactor->io_count > 0 || reactor->signals)))
+		return wait_events(reactor, -1);
+	if (!first)
+		return -EDEADLK;
+	if (first->due_us > reactor->now_us)
+		reactor->now_us = first->due_us;
+	return 0;
+}
+
+static int turn(struct reactor *reactor)
+{
+	int count = reactor->is_virtual ? wait_virtual(reactor) : wait_real(reactor);
+
+	if (count < 0)
+		return count;
+	reactor->batch_at = 0;
+	reactor->batch_count = count;
+	collect_due(reactor);
+	run_calls(reactor);
+	run_ready(reactor);
+	fire_due(reactor);
+	return 0;
+}
+
+int reactor_run(struct reactor *reactor, struct task *root)
+{
+	int r = 0;
+
+	if (reactor->is_running)
+		return -EBUSY;
+	reactor->is_running = true;
+	while (r == 0 && !task_future(root)->done) /* its result may be -EINPROGRESS */
+		r = turn(reactor);
+	reactor->is_running = false;
+	return r < 0 ? r : task_result(root);
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+/* the timerfd only wakes: what is due is found in the heap */
+static void timer_ready(struct reactor_io *io, uint32_t events)
+{
+	(void)io;
+	(void)events;
+}
+
+static struct reactor_io timer_io = { .ready = timer_ready };
+
+static int open_fds(struct reactor *reactor)
+{
+	struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.ptr = &timer_io };
+
+	reactor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (reactor->epoll_fd < 0)
+		return -errno;
+	reactor->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (reactor->timer_fd < 0)
+		return -errno;
+	reactor->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (reactor->post_fd < 0)
+		return -errno;
+	if (epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, reactor->timer_fd, &wake) < 0)
+		return -errno;
+	return watch(reactor, &reactor->post_io, reactor->post_fd, EPOLLIN);
+}
+
+int reactor_new(struct reactor **ret)
+{
+	cleanup(reactor_freep) struct reactor *reactor = NULL;
+	int r;
+
+	reactor = calloc(1, sizeof(*reactor));
+	if (!reactor)
+		return -ENOMEM;
+	reactor->epoll_fd = reactor->timer_fd = reactor->post_fd = reactor->signal_fd = -1;
+	reactor->armed_us = INT64_MAX;
+	reactor->post_io.ready = posts_ready;
+	reactor->signal_io.ready = signals_ready;
+	ring_init(&reactor->calls);
+	ring_init(&reactor->calls_now);
+	(void)sigemptyset(&reactor->signal_mask);
+	r = open_fds(reactor);
+	if (r < 0)
+		return r;
+	reactor->now_us = clock_boottime_us();
+	*ret = take_ptr(reactor);
+	return 0;
+}
+
+int reactor_new_virtual(struct reactor **ret, int64_t start_us)
+{
+	int r = reactor_new(ret);
+
+	if (r < 0)
+		return r;
+	(*ret)->is_virtual = true;
+	(*ret)->now_us = start_us;
+	return 0;
+}
+
+struct reactor *reactor_free(struct reactor *reactor)
+{
+	if (!reactor)
+		return NULL;
+	closep(&reactor->signal_fd);
+	closep(&reactor->post_fd);
+	closep(&reactor->timer_fd);
+	closep(&reactor->epoll_fd);
+	free(reactor->due);
+	free(reactor->heap.keys);
+	free(reactor);
+	return NULL;
+}
+
+int64_t reactor_now(const struct reactor *reactor)
+{
+	if (!reactor->is_virtual && !reactor->is_running)
+		return clock_boottime_us();
+	return reactor->now_us;
+}
+
+bool reactor_is_virtual(const struct reactor *reactor)
+{
+	return reactor->is_virtual;
+}
+
+void reactor_hold(struct reactor *reactor)
+{
+	reactor->holds++;
+}
+
+void reactor_release(struct reactor *reactor)
+{
+	assert(reactor->holds > 0);
+	reactor->holds--;
+}
