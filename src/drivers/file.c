@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * file: a number in a text file, as sysfs, procfs and scripts write them. By default the first word
+ * of the file; `match` takes the line that begins with it and counts words behind it, `field` takes
+ * the n-th word: match = "MemAvailable:" for /proc/meminfo, field = 2 for the second load average.
+ *
+ * The file stays open and is read at offset 0 by one pread, because that is ten times cheaper than
+ * open, read and close, and because a second read of a sysfs file would make the kernel ask the
+ * hardware a second time. Only the first 4 KiB count; a sysfs file has no more. Before each read the
+ * path is compared with what is open, so that a file that was replaced by rename is read anew.
+ *
+ * Only regular files: to open a FIFO waits, and to open a device can do anything. A word counts only
+ * when the whole of it is a decimal number; a unit behind a blank ("12345 kB") does not disturb.
+ * Numbers are read in the C locale whatever the process has.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "iotd/driver.h"
+#include "iotd/parse.h"
+
+#define TEXT_SIZE   4096
+#define NUMBER_SIZE 64
+#define FIELD_MAX   1024
+
+/* decimals that are published unless the sensor says otherwise; trailing zeros are never shown */
+#define DIGITS 6
+
+enum {
+	FILE_PATH,
+	FILE_CHANNEL,
+	FILE_UNIT,
+	FILE_FIELD,
+	FILE_MATCH
+};
+
+static const struct driver_option file_options[] = {
+	[FILE_PATH] = { .name = "path", .type = OPTION_STRING, .required = true },
+	[FILE_CHANNEL] = { .name = "channel", .type = OPTION_STRING, .text = "value" },
+	[FILE_UNIT] = { .name = "unit", .type = OPTION_STRING, .text = "" },
+	[FILE_FIELD] = { .name = "field",
+			 .type = OPTION_INTEGER,
+			 .minimum = 1,
+			 .maximum = FIELD_MAX,
+			 .preset = 1 },
+	[FILE_MATCH] = { .name = "match", .type = OPTION_STRING },
+};
+
+struct file_state {
+	int fd;
+	dev_t device;
+	ino_t inode;
+	locale_t c_locale;
+};
+
+/* a piece of the text; ends where @end points */
+struct piece {
+	const char *start, *end;
+};
+
+static int file_describe(const struct option_value *options,
+			 struct channel channels[static CHANNELS_MAX])
+{
+	const char *name = options[FILE_CHANNEL].string, *unit = options[FILE_UNIT].string;
+
+	if (!parse_name(name) || strlen(unit) > UNIT_LENGTH)
+		return -EINVAL;
+
+	channels[0] = (struct channel){ .digits = DIGITS };
+	(void)snprintf(channels[0].name, sizeof(channels[0].name), "%s", name);
+	(void)snprintf(channels[0].unit, sizeof(channels[0].unit), "%s", unit);
+	return 1;
+}
+
+static const char *file_path(const struct source *source)
+{
+	return source->options[FILE_PATH].string;
+}
+
+static int file_fail_errno(struct source *source, int error)
+{
+	return source_fail(source, -error, "%s: %s", file_path(source), strerror(error));
+}
+
+/* --- The file ------------------------------------------------------------------------------- */
+
+static int file_check_kind(struct source *source, const struct stat *status)
+{
+	if (S_ISREG(status->st_mode))
+		return 0;
+	if (S_ISDIR(status->st_mode))
+		return file_fail_errno(source, EISDIR);
+	return source_fail(source, -EINVAL, "%s: is no regular file", file_path(source));
+}
+
+/* the kind is looked at before the file is opened, and again in case it was swapped in between */
+static int file_open_path(struct source *source, int *ret_fd, struct stat *status)
+{
+	cleanup(closep) int fd = -1;
+	int r;
+
+	if (stat(file_path(source), status) < 0)
+		return file_fail_errno(source, errno);
+	r = file_check_kind(source, status);
+	if (r < 0)
+		return r;
+
+	fd = open(file_path(source), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, status) < 0)
+		return file_fail_errno(source, errno);
+	r = file_check_kind(source, status);
+	if (r < 0)
+		return r;
+
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int file_reopen(struct source *source)
+{
+	struct file_state *state = source->state;
+	struct stat status;
+	int fd = -1, r;
+
+	r = file_open_path(source, &fd, &status);
+	if (r < 0)
+		return r;
+
+	closep(&state->fd);
+	state->fd = fd;
+	state->device = status.st_dev;
+	state->inode = status.st_ino;
+	return 0;
+}
+
+static int file_open(struct source *source)
+{
+	struct file_state *state = source->state;
+
+	state->fd = -1;
+	state->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	if (state->c_locale == (locale_t)0)
+		return -ENOMEM;
+	return file_reopen(source);
+}
+
+static void file_close(struct source *source)
+{
+	struct file_state *state = source->state;
+
+	closep(&state->fd);
+	if (state->c_locale != (locale_t)0)
+		freelocale(state->c_locale);
+}
+
+static int file_follow(struct source *source)
+{
+	const struct file_state *state = source->state;
+	struct stat status;
+
+	if (stat(file_path(source), &status) < 0)
+		return file_fail_errno(source, errno);
+	if (status.st_dev == state->device && status.st_ino == state->inode)
+		return 0;
+	return file_reopen(source);
+}
+
+/* --- Its text ------------------------------------------------------------------------------- */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static struct piece piece_skip_blanks(struct piece text)
+{
+	while (text.start < text.end && is_blank(*text.start))
+		text.start++;
+	return text;
+}
+
+static struct piece piece_line(struct piece text)
+{
+	const char *newline = memchr(text.start, '\n', (size_t)(text.end - text.start));
+
+	return (struct piece){ text.start, newline ? newline : text.end };
+}
+
+/* what follows @match on the first line that begins with it; NULL if there is none */
+static struct piece piece_match(struct piece text, const char *match)
+{
+	size_t length = strlen(match);
+
+	while (text.start < text.end) {
+		struct piece line = piece_line(text), words = piece_skip_blanks(line);
+
+		if ((size_t)(words.end - words.start) >= length &&
+		    memcmp(words.start, match, length) == 0)
+			return (struct piece){ words.start + length, words.end };
+		text.start = line.end < text.end ? line.end + 1 : text.end;
+	}
+	return (struct piece){ 0 };
+}
+
+/* the @field-th word, counted from 1; empty if there are fewer */
+static struct piece piece_word(struct piece text, int64_t field)
+{
+	struct piece word = { text.end, text.end };
+
+	for (; field > 0; field--) {
+		word = piece_skip_blanks(text);
+		text.start = word.start;
+		while (text.start < text.end && !is_blank(*text.start))
+			text.start++;
+		word.end = text.start;
+	}
+	return word;
+}
+
+/* what a file holds may end up on a terminal */
+static int file_fail_word(struct source *source, char *text)
+{
+	for (char *c = text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return source_fail(source, -EBADMSG, "%s: \"%.20s\" is no number", file_path(source), text);
+}
+
+static int file_read_number(struct source *source, struct piece word, double *ret)
+{
+	const struct file_state *state = source->state;
+	size_t length = (size_t)(word.end - word.start);
+	char text[NUMBER_SIZE] = "", *end;
+	double number;
+
+	memcpy(text, word.start, length < sizeof(text) ? length : sizeof(text) - 1);
+	if (strspn(text, "+-.0123456789eE") != length) /* or longer than a number needs */
+		return file_fail_word(source, text);
+
+	number = strtod_l(text, &end, state->c_locale);
+	if (*end != '\0' || end == text)
+		return file_fail_word(source, text);
+	if (!isfinite(number))
+		return source_fail(source, -ERANGE, "%s: %.20s is too large", file_path(source),
+				   text);
+
+	*ret = number;
+	return 0;
+}
+
+static int file_parse(struct source *source, struct piece text, double *ret)
+{
+	const struct option_value *options = source->options;
+	const char *match = options[FILE_MATCH].string, *limit = text.end;
+	bool cut = text.end - text.start == TEXT_SIZE;
+	struct piece word;
+
+	if (match) {
+		text = piece_match(text, match);
+		if (!text.start)
+			return source_fail(source, -EBADMSG, "%s: no line begins with \"%.40s\"",
+					   file_path(source), match);
+	}
+
+	word = piece_word(text, options[FILE_FIELD].integer);
+	if (word.start == word.end && options[FILE_FIELD].integer == 1 && !match)
+		return source_fail(source, -ENODATA, "%s: is empty", file_path(source));
+	if (word.start == word.end)
+		return source_fail(source, -EBADMSG, "%s: has no word %d", file_path(source),
+				   (int)options[FILE_FIELD].integer);
+	if (cut && word.end == limit)
+		return source_fail(source, -EBADMSG,
+				   "%s: the number is not within the first %d bytes",
+				   file_path(source), TEXT_SIZE);
+	return file_read_number(source, word, ret);
+}
+
+static int file_collect(struct source *source, double values[static CHANNELS_MAX], int64_t *wait_us)
+{
+	const struct file_state *state = source->state;
+	char text[TEXT_SIZE];
+	ssize_t got;
+	int r;
+
+	(void)wait_us;
+	r = file_follow(source);
+	if (r < 0)
+		return r;
+
+	got = pread(state->fd, text, sizeof(text), 0);
+	if (got < 0)
+		return file_fail_errno(source, errno);
+	return file_parse(source, (struct piece){ text, text + got }, &values[0]);
+}
+
+extern const struct driver file_driver;
+const struct driver file_driver = {
+	.name = "file",
+	.kind = DRIVER_FILE,
+	.describe = file_describe,
+	.options = file_options,
+	.option_count = ARRAY_SIZE(file_options),
+	.state_size = sizeof(struct file_state),
+	.open = file_open,
+	.collect = file_collect,
+	.close = file_close,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * An emulated I2C bus with emulated chips on it, and the list of those that there are. The bus does
+ * what a wire does: it hands each transfer to the chip with that address, and nobody there is a NACK.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "iotd/clock.h"
+#include "iotd/sim.h"
+
+/* a new emulated chip is one line here */
+#define MODELS(one) one(sim_bme280) one(sim_bmp280)
+
+#define DECLARE(name) extern const struct sim_model name;
+#define ENTRY(name)   &(name),
+
+MODELS(DECLARE)
+
+static const struct sim_model *const models[] = { MODELS(ENTRY) };
+
+struct sim_i2c {
+	struct i2c_bus bus;
+	struct sim_chip *chips;
+};
+
+static struct sim_chip *sim_i2c_find(const struct sim_i2c *sim, uint16_t address)
+{
+	struct sim_chip *chip = sim->chips;
+
+	while (chip && chip->address != address)
+		chip = chip->next;
+	return chip;
+}
+
+static int sim_i2c_transfer(struct i2c_bus *bus, uint16_t address, struct i2c_transfer *transfers,
+			    size_t count)
+{
+	struct sim_chip *chip = sim_i2c_find(container_of(bus, struct sim_i2c, bus), address);
+	int r = 0;
+
+	if (!chip)
+		return -ENXIO;
+	if (chip->fault)
+		return chip->fault < 0 ? chip->fault : -chip->fault;
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		if (transfers[i].read)
+			r = chip->model->read(chip, transfers[i].data, transfers[i].length);
+		else
+			r = chip->model->write(chip, transfers[i].data, transfers[i].length);
+	}
+	return r;
+}
+
+static void sim_i2c_free(struct i2c_bus *bus)
+{
+	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
+
+	while (sim->chips) {
+		struct sim_chip *chip = sim->chips;
+
+		sim->chips = chip->next;
+		free(chip);
+	}
+	free(sim);
+}
+
+static const struct i2c_ops sim_i2c_ops = {
+	.transfer = sim_i2c_transfer,
+	.free = sim_i2c_free,
+};
+
+int sim_i2c_new(struct i2c_bus **ret)
+{
+	struct sim_i2c *sim;
+
+	sim = calloc(1, sizeof(*sim));
+	if (!sim)
+		return -ENOMEM;
+	sim->bus.ops = &sim_i2c_ops;
+	*ret = &sim->bus;
+	return 0;
+}
+
+static const struct sim_model *sim_model_find(const char *driver)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(models); i++)
+		if (strcmp(models[i]->driver, driver) == 0)
+			return models[i];
+	return NULL;
+}
+
+int sim_i2c_add(struct i2c_bus *bus, const char *driver, uint16_t address,
+		struct sim_chip **ret_chip)
+{
+	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
+	const struct sim_model *model = sim_model_find(driver);
+	struct sim_chip *chip;
+
+	if (!model)
+		return -ENOENT;
+	if (sim_i2c_find(sim, address))
+		return -EEXIST;
+
+	chip = calloc(1, model->size);
+	if (!chip)
+		return -ENOMEM;
+	chip->model = model;
+	chip->address = address;
+	chip->now_us = clock_monotonic_us;
+	chip->next = sim->chips;
+	sim->chips = chip;
+	model->reset(chip);
+
+	if (ret_chip)
+		*ret_chip = chip;
+	return 0;
+}
