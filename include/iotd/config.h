@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* From a libconfig file to struct settings, with every fault at its place. The only layer that knows libconfig. */
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "iotd/settings.h"
+
+/** struct config_faults - what is wrong with a file, one line each, in the order of the file */
+struct config_faults {
+	char **lines; /* "FILE:LINE: PATH: what is wrong", no newline */
+	size_t count;
+};
+
+/**
+ * config_load() - read, parse and check a configuration file, with all that it includes
+ * @ret:    the settings, complete with defaults; caller frees with settings_free()
+ * @file:   path as the user gave it; faults name it so
+ * @faults: filled when the file is bad; free with config_faults_free() either way
+ *
+ * Reads files, so it may block. Return: 0; -EBADMSG faults were found; -ENOMEM.
+ * A file that cannot be read is a fault too ("FILE: cannot be read: No such file or directory").
+ */
+int config_load(struct settings **ret, const char *file, struct config_faults *faults);
+
+/** config_faults_free() - leaves it empty */
+void config_faults_free(struct config_faults *faults);

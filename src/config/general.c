@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The keys of the file itself (device, log_level, driver_dir) and the groups spool, commands, stats. */
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "table.h"
+
+#include "iotd/log.h"
+
+#define DEVICE_MAX 128
+
+static const char *const level_words[] = { "debug", "info", "notice", "warning", "err", NULL };
+
+static void check_device(struct load *load, const config_setting_t *setting, void *member)
+{
+	const char *device = *(char **)member;
+
+	if (*device == '\0')
+		fault_at(&load->faults, setting, "must not be empty");
+	else if (strlen(device) > DEVICE_MAX)
+		fault_at(&load->faults, setting, "is longer than %d bytes", DEVICE_MAX);
+	else if (strpbrk(device, "/+#") || *device == '$')
+		fault_at(&load->faults, setting,
+			 "must not hold \"/\", \"+\" or \"#\" nor begin with \"$\": it is a level "
+			 "of all topics");
+}
+
+static void check_level(struct load *load, const config_setting_t *setting, void *member)
+{
+	int index;
+
+	if (value_word(&load->faults, setting, level_words, &index))
+		*(int *)member = log_level_from_name(level_words[index]);
+}
+
+#define ROOT(member) KEY_PLACE(settings, member)
+
+const struct key root_keys[] = {
+	{ "device", KEY_STRING, ROOT(device), .check = check_device },
+	{ "log_level", KEY_CUSTOM, ROOT(log_level), .check = check_level },
+	{ "driver_dir", KEY_STRING, ROOT(driver_dir), .preset = "/usr/lib/iotd/drivers",
+	  .check = check_filled },
+	{ NULL },
+};
+
+#define SPOOL(member) KEY_PLACE(spool_settings, member)
+
+static const struct key spool_keys[] = {
+	{ "path", KEY_STRING, SPOOL(path), .preset = "/var/lib/iotd/spool.db" },
+	{ "max_size", KEY_SIZE, SPOOL(max_size), .preset = "64M",
+	  .range = { 1U << 16, 1ULL << 40 } },
+	{ NULL },
+};
+
+#define STATS(member) KEY_PLACE(stats_settings, member)
+
+static const struct key stats_keys[] = {
+	{ "interval", KEY_DURATION, STATS(interval_us), .preset = "60s",
+	  .range = { 1e6, 86400e6 } },
+	{ "textfile", KEY_STRING, STATS(textfile), .preset = "" },
+	{ NULL },
+};
+
+static void check_allow(struct load *load, const config_setting_t *setting, void *member)
+{
+	const char *words[COMMAND_KINDS + 1] = { NULL };
+	bool *allow = member;
+	int kind;
+
+	if (!value_is_list(&load->faults, setting))
+		return;
+	for (kind = 0; kind < COMMAND_KINDS; kind++) {
+		words[kind] = command_kind_name((enum command_kind)kind);
+		allow[kind] = false;
+	}
+	for (int i = 0; i < config_setting_length(setting); i++)
+		if (value_word(&load->faults, config_setting_get_elem(setting, (unsigned int)i),
+			       words, &kind))
+			allow[kind] = true;
+}
+
+#define COMMANDS(member) KEY_PLACE(command_settings, member)
+
+static const struct key command_keys[] = {
+	{ "enabled", KEY_BOOLEAN, COMMANDS(enabled), .preset = "true" },
+	{ "allow", KEY_CUSTOM, COMMANDS(allow), .check = check_allow },
+	{ NULL },
+};
+
+static void load_group(struct load *load, const struct key *table, const config_setting_t *section,
+		       void *target)
+{
+	if (section && !value_is_group(&load->faults, section))
+		section = NULL;
+	table_read(load, table, section, target);
+}
+
+/* host_name() - the host's name, without what a topic's level must not hold */
+static void host_name(struct load *load)
+{
+	char name[HOST_NAME_MAX + 1];
+
+	if (gethostname(name, sizeof(name)) < 0 || name[0] == '\0')
+		(void)snprintf(name, sizeof(name), "localhost");
+	name[sizeof(name) - 1] = '\0';
+	for (char *at = name; *at != '\0'; at++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+			    *at))
+			*at = '-';
+	table_string(&load->faults, &load->settings->device, name);
+}
+
+void load_presets(struct load *load)
+{
+	load->settings->log_level = LOG_INFO;
+	table_presets(&load->faults, root_keys, load->settings);
+	host_name(load);
+}
+
+void load_spool(struct load *load, const config_setting_t *section)
+{
+	load_group(load, spool_keys, section, &load->settings->spool);
+}
+
+void load_stats(struct load *load, const config_setting_t *section)
+{
+	load_group(load, stats_keys, section, &load->settings->stats);
+}
+
+void load_commands(struct load *load, const config_setting_t *section)
+{
+	struct command_settings *commands = &load->settings->commands;
+
+	for (int kind = 0; kind < COMMAND_KINDS; kind++)
+		commands->allow[kind] = kind != COMMAND_RELOAD && kind != COMMAND_COUNT;
+	load_group(load, command_keys, section, commands);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One load of a configuration: what its sections share. A section's function gets its setting, or
+ * NULL if the file has none, and fills its part of the settings.
+ */
+
+#include "faults.h"
+#include "table.h"
+#include "text.h"
+
+#include "iotd/settings.h"
+
+/** KEY_PLACE() - the place of a key's value, for a table that fills struct @type */
+#define KEY_PLACE(type, member) .offset = offsetof(struct type, member)
+
+struct load {
+	struct settings *settings;
+	struct text text;
+	struct faults faults;
+	config_t tree;
+};
+
+/** root_keys - what stands in no group */
+extern const struct key root_keys[];
+
+/** load_presets() - their defaults */
+void load_presets(struct load *load);
+
+void load_mqtt(struct load *load, const config_setting_t *section);
+void load_spool(struct load *load, const config_setting_t *section);
+void load_commands(struct load *load, const config_setting_t *section);
+void load_stats(struct load *load, const config_setting_t *section);
+void load_i2c(struct load *load, const config_setting_t *section);
+void load_sensors(struct load *load, const config_setting_t *section);
+void load_inputs(struct load *load, const config_setting_t *section);
+void load_outputs(struct load *load, const config_setting_t *section);
+
+/** load_broker() - one URL into @broker, or a fault */
+void load_broker(struct load *load, const config_setting_t *setting,
+		 struct broker_settings *broker);
+
+/** load_bus() - make sure that settings->i2c has bus @name, "i2c-N" if the file does not tell. Return: it, NULL: a fault */
+const struct i2c_settings *load_bus(struct load *load, const config_setting_t *setting,
+				    const char *name);
+
+/** load_list() - @section's elements: an array of them, zeroed; *@ret_count 0 if there is none or it is no list */
+void *load_list(struct load *load, const config_setting_t *section, size_t size, size_t *ret_count);
+
+/** load_strings() - a list or array of strings, or a fault */
+void load_strings(struct load *load, const config_setting_t *setting, char ***ret,
+		  size_t *ret_count);
+
+/* for struct key's @check */
+void check_name(struct load *load, const config_setting_t *setting, void *member);
+void check_topic(struct load *load, const config_setting_t *setting, void *member);
+void check_filled(struct load *load, const config_setting_t *setting, void *member);
+
+/** check_across() - what only shows when everything is read: names, addresses, lines, topics, interlocks */
+void check_across(struct load *load);
+
+/** refuse_unserved() - faults for what SPEC has and this version does not serve yet */
+void refuse_unserved(struct load *load);
+
+/** driver_is_planned() - SPEC has it, this version not yet */
+bool driver_is_planned(const char *name);

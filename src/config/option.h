@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A driver's own keys, from its table of options. */
+
+#include "value.h"
+
+#include "iotd/driver.h"
+
+/** option_find() - the option called @name, NULL: none */
+const struct driver_option *option_find(const struct driver *driver, const char *name);
+
+/** options_presets() - an array of the defaults; lack of memory goes to @faults */
+void options_presets(struct faults *faults, const struct driver *driver, struct option_value **ret,
+		     size_t *ret_count);
+
+/** option_take() - read @setting if the driver has its key. Return: false - it has not */
+bool option_take(struct faults *faults, const struct driver *driver,
+		 const config_setting_t *setting, struct option_value *values);
+
+/** options_missing() - a fault for each required option that was not given */
+void options_missing(struct faults *faults, const struct driver *driver,
+		     const config_setting_t *group, const struct option_value *values);
