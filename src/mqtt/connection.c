@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One connection to a broker: the half of the link that runs on a worker.
+ *
+ * The library blocks while it resolves a name (10 to 20 s when the resolver is dead) and has no time-out
+ * for anything before the CONNACK, so a worker job does all of that: it resolves by itself, tries
+ * one address after the other (the library's own non-blocking connect takes only the first, so a
+ * broker that listens on 127.0.0.1 only would be missed behind "localhost" = ::1), and drives the
+ * handshake by poll() to the CONNACK, with a deadline for the whole. Only then does the reactor get
+ * the handle.
+ *
+ * Each connection is a struct mosquitto of its own with a clean start: its queue has no limit and
+ * keeps what was published while offline, so nothing may ever stay in it from one connection to the
+ * next. What has to be sent again is known to the spool and the retained states.
+ *
+ * The callbacks only record, for they run with the library's lock held.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <mqtt_protocol.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "connection.h"
+#include "iotd/clock.h"
+#include "words.h"
+
+#define CONNECT_TIMEOUT_US (10 * USEC_PER_SEC)
+#define TICK_MS		   100 /* how soon a cancelled attempt lets go of its worker */
+#define PASSWORD_SIZE	   4096
+#define CREDENTIAL	   "mqtt-password" /* systemd: LoadCredential=mqtt-password:… */
+#define KEEPALIVE_MIN_S	   5		   /* the library refuses less */
+
+/*
+ * MQTT 3.1.1 brokers do not say how much they take at a time, and mosquitto 2.0.21 with its default
+ * max_inflight_messages of 20 acknowledges QoS 2 messages beyond that and silently loses them
+ * (tried: 160 of 500 arrived with 64 in flight, all with 20).
+ */
+#define WINDOW_UNTOLD 20
+
+/* --- callbacks of the library: record, nothing else ----------------------------------------- */
+
+static void read_limits(struct connection *c, const mosquitto_property *properties)
+{
+	uint16_t window = c->protocol == 5 ? WIRE_WINDOW : WINDOW_UNTOLD;
+	uint16_t keepalive_s = (uint16_t)c->keepalive_s;
+	uint8_t qos = 2, retain = 1;
+
+	(void)mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &window, false);
+	(void)mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive_s,
+					    false);
+	(void)mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &qos, false);
+	(void)mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retain, false);
+	c->limits = (struct wire_limits){
+		.window = window < WIRE_WINDOW ? window : WIRE_WINDOW,
+		.qos = qos,
+		.retain = retain != 0,
+	};
+	if (c->limits.window == 0)
+		c->limits.window = 1; /* MQTT 5.0, 3.2.2.3.3: 0 is a protocol error */
+	c->keepalive_s = keepalive_s;
+}
+
+static void on_connect(struct mosquitto *handle, void *data, int reason, int flags,
+		       const mosquitto_property *properties)
+{
+	struct connection *c = data;
+
+	(void)handle;
+	(void)flags;
+	c->answered = true;
+	c->connack = reason;
+	read_limits(c, properties);
+}
+
+static void on_disconnect(struct mosquitto *handle, void *data, int reason,
+			  const mosquitto_property *properties)
+{
+	struct connection *c = data;
+
+	(void)handle;
+	(void)properties;
+	c->lost = reason;
+}
+
+static void record(struct connection *c, int mid, int reason, bool subscribed)
+{
+	if (c->record_count == CONNECTION_RECORDS) {
+		c->lost = MOSQ_ERR_PROTOCOL; /* more answers than there were questions */
+		return;
+	}
+	c->records[c->record_count++] = (struct connection_record){ mid, reason, subscribed };
+}
+
+static void on_publish(struct mosquitto *handle, void *data, int mid, int reason,
+		       const mosquitto_property *properties)
+{
+	(void)handle;
+	(void)properties;
+	record(data, mid, reason, false);
+}
+
+static void on_subscribe(struct mosquitto *handle, void *data, int mid, int count,
+			 const int *granted, const mosquitto_property *properties)
+{
+	(void)handle;
+	(void)properties;
+	record(data, mid, count > 0 ? granted[0] : MQTT_RC_UNSPECIFIED, true);
+}
+
+static void on_message(struct mosquitto *handle, void *data,
+		       const struct mosquitto_message *message,
+		       const mosquitto_property *properties)
+{
+	struct connection *c = data;
+	char *response_topic = NULL;
+	void *correlation = NULL;
+	uint16_t correlation_length = 0;
+	struct incoming incoming;
+
+	(void)handle;
+	if (!c->received || !message->topic || message->payloadlen < 0)
+		return;
+	(void)mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic,
+					     false);
+	(void)mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &correlation,
+					     &correlation_length, false);
+	incoming = (struct incoming){
+		.topic = message->topic,
+		.payload = message->payload,
+		.length = (size_t)message->payloadlen,
+		.retained = message->retain,
+		.response_topic = response_topic,
+		.correlation = correlation,
+		.correlation_length = correlation_length,
+	};
+	c->received(c->received_data, &incoming);
+	free(response_topic);
+	free(correlation);
+}
+
+/* --- on the worker -------------------------------------------------------------------------- */
+
+static int connection_fail(struct connection *c, const char *why)
+{
+	if (why != c->why)
+		(void)snprintf(c->why, sizeof(c->why), "%s", why);
+	return -EHOSTUNREACH;
+}
+
+static int connection_fail_library(struct connection *c, int code, int error)
+{
+	library_words(c->why, sizeof(c->why), code, error);
+	return -EHOSTUNREACH;
+}
+
+/* the first line of @path. Return: 0; -EHOSTUNREACH with @why */
+static int read_secret(struct connection *c, const char *path, char secret[static PASSWORD_SIZE])
+{
+	cleanup(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t length = -1;
+
+	if (fd >= 0)
+		length = read(fd, secret, PASSWORD_SIZE - 1);
+	if (length < 0) {
+		(void)snprintf(c->why, sizeof(c->why),
+			       "cannot read the password from \"%.128s\": %s", path,
+			       strerror(errno));
+		return -EHOSTUNREACH;
+	}
+	secret[length] = '\0';
+	secret[strcspn(secret, "\r\n")] = '\0';
+	return 0;
+}
+
+/* from the settings, the file, or systemd's credential; read anew each time, so that it can be changed */
+static int connection_find_password(struct connection *c, char secret[static PASSWORD_SIZE],
+				    bool *ret_found)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	char path[PATH_MAX];
+
+	*ret_found = true;
+	if (c->password) {
+		(void)snprintf(secret, PASSWORD_SIZE, "%s", c->password);
+		return 0;
+	}
+	if (c->password_file)
+		return read_secret(c, c->password_file, secret);
+	if (directory) {
+		(void)snprintf(path, sizeof(path), "%s/" CREDENTIAL, directory);
+		if (access(path, F_OK) == 0)
+			return read_secret(c, path, secret);
+	}
+	*ret_found = false;
+	return 0;
+}
+
+static int connection_log_in_as(struct connection *c)
+{
+	char secret[PASSWORD_SIZE];
+	bool found;
+	int rc, r;
+
+	r = connection_find_password(c, secret, &found);
+	if (r < 0)
+		return r;
+	rc = mosquitto_username_pw_set(c->handle, c->username, found ? secret : NULL);
+	explicit_bzero(secret, sizeof(secret));
+	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, errno);
+}
+
+/* Return: 0; -EHOSTUNREACH with @why; -ENOMEM */
+static int connection_make_handle(struct connection *c)
+{
+	static const char offline[] = "offline";
+	int rc;
+
+	c->handle = mosquitto_new(c->client_id, true, c);
+	if (!c->handle)
+		return errno == EINVAL ? connection_fail(c, "mqtt.client_id is not valid")
+				       : -ENOMEM;
+	mosquitto_connect_v5_callback_set(c->handle, on_connect);
+	mosquitto_disconnect_v5_callback_set(c->handle, on_disconnect);
+	mosquitto_publish_v5_callback_set(c->handle, on_publish);
+	mosquitto_subscribe_v5_callback_set(c->handle, on_subscribe);
+	mosquitto_message_v5_callback_set(c->handle, on_message);
+
+	rc = mosquitto_int_option(c->handle, MOSQ_OPT_PROTOCOL_VERSION,
+				  c->protocol == 4 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = mosquitto_int_option(c->handle, MOSQ_OPT_TCP_NODELAY, 1);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = mosquitto_max_inflight_messages_set(c->handle, WIRE_WINDOW);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = mosquitto_will_set_v5(c->handle, c->will_topic, (int)strlen(offline), offline,
+					   1, true, NULL);
+	if (rc != MOSQ_ERR_SUCCESS)
+		return connection_fail_library(c, rc, errno);
+	return connection_log_in_as(c);
+}
+
+/* wait for @events on the socket. Return: 1 there they are; 0 not yet; negative: over */
+static int connection_poll(struct connection *c, short events, int64_t deadline_us,
+			   const char *late)
+{
+	struct pollfd fd = { .fd = mosquitto_socket(c->handle), .events = events };
+
+	if (atomic_load(&c->job.abandoned))
+		return -ECANCELED;
+	if (clock_boottime_us() >= deadline_us)
+		return connection_fail(c, late);
+	if (fd.fd < 0)
+		return connection_fail_library(c, c->lost ? c->lost : MOSQ_ERR_CONN_LOST,
+					       ECONNRESET);
+	return poll(&fd, 1, TICK_MS) > 0;
+}
+
+static int connection_await_tcp(struct connection *c, int64_t deadline_us)
+{
+	socklen_t size = sizeof(int);
+	int error = 0, r, rc;
+
+	do
+		r = connection_poll(c, POLLOUT, deadline_us, "no answer in 10 s");
+	while (r == 0);
+	if (r < 0)
+		return r;
+	/* asked by ourselves: the library does not always look */
+	if (getsockopt(mosquitto_socket(c->handle), SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	if (error != 0) {
+		error_words(c->why, sizeof(c->why), error);
+		return -EHOSTUNREACH;
+	}
+	rc = mosquitto_loop_write(c->handle, 1);
+	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, errno);
+}
+
+/* POLLOUT is never asked for here: the library wants to write long before it can */
+static int connection_await_answer(struct connection *c, int64_t deadline_us)
+{
+	int r, rc = MOSQ_ERR_SUCCESS, error = 0;
+
+	while (!c->answered && rc == MOSQ_ERR_SUCCESS) {
+		r = connection_poll(c, POLLIN, deadline_us,
+				    "no answer in 10 s: something listens there, but says nothing");
+		if (r < 0)
+			return r;
+		if (r > 0)
+			rc = mosquitto_loop_read(c->handle, 1);
+		if (rc == MOSQ_ERR_SUCCESS && !c->answered && mosquitto_want_write(c->handle))
+			rc = mosquitto_loop_write(c->handle, 1);
+		error = errno;
+	}
+	if (c->answered && c->connack != 0) {
+		(void)snprintf(c->why, sizeof(c->why), "the broker refuses us: ");
+		reason_words(c->why + strlen(c->why), c->connack);
+		return -EHOSTUNREACH;
+	}
+	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, error);
+}
+
+static void connection_drop_handle(struct connection *c)
+{
+	if (c->handle)
+		mosquitto_destroy(c->handle);
+	c->handle = NULL;
+}
+
+static int connection_handshake(struct connection *c, const char *host, int port,
+				int64_t deadline_us)
+{
+	int r, rc;
+
+	r = connection_make_handle(c);
+	if (r < 0)
+		return r;
+	rc = mosquitto_connect_async(c->handle, host, port, c->keepalive_s);
+	if (rc != MOSQ_ERR_SUCCESS)
+		return connection_fail_library(c, rc, errno);
+	r = connection_await_tcp(c, deadline_us);
+	if (r < 0)
+		return r;
+	return connection_await_answer(c, deadline_us);
+}
+
+/* one address, or one socket */
+static int connection_try(struct connection *c, const char *host, int port, int64_t deadline_us)
+{
+	int r;
+
+	c->answered = false;
+	c->lost = 0;
+	c->record_count = 0;
+	r = connection_handshake(c, host, port, deadline_us);
+	if (r < 0)
+		connection_drop_handle(c);
+	return r;
+}
+
+static int connection_resolve(struct connection *c, struct addrinfo **ret)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	int r;
+
+	r = getaddrinfo(c->host, NULL, &hints, ret);
+	if (r == 0)
+		return 0;
+	(void)snprintf(c->why, sizeof(c->why), "cannot resolve \"%.100s\": %s", c->host,
+		       r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+	return -EHOSTUNREACH;
+}
+
+static int connection_try_addresses(struct connection *c)
+{
+	struct addrinfo *all, *next;
+	char address[NI_MAXHOST];
+	int64_t now_us, deadline_us;
+	int r, left = 0;
+
+	r = connection_resolve(c, &all);
+	if (r < 0)
+		return r;
+	for (next = all; next; next = next->ai_next)
+		left++;
+	deadline_us = clock_boottime_us() + CONNECT_TIMEOUT_US;
+	r = connection_fail(c, "the name has no address");
+	for (next = all; next && r == -EHOSTUNREACH; next = next->ai_next, left--) {
+		if (getnameinfo(next->ai_addr, next->ai_addrlen, address, sizeof(address), NULL, 0,
+				NI_NUMERICHOST) != 0)
+			continue;
+		now_us = clock_boottime_us(); /* each address gets its share of what is left */
+		r = connection_try(c, address, c->port, now_us + (deadline_us - now_us) / left);
+	}
+	freeaddrinfo(all);
+	return r;
+}
+
+static int connection_run(struct worker_job *job)
+{
+	struct connection *c = container_of(job, struct connection, job);
+	int r = -EHOSTUNREACH;
+
+	switch (c->scheme) {
+	case MQTT_TCP:
+		r = connection_try_addresses(c);
+		break;
+	case MQTT_UNIX:
+		r = connection_try(c, c->host, 0, clock_boottime_us() + CONNECT_TIMEOUT_US);
+		break;
+	case MQTT_TLS:
+		r = connection_fail(c, "mqtts: is not supported yet");
+		break;
+	}
+	if (r == 0 && atomic_load(&job->abandoned))
+		connection_drop_handle(c);
+	return r;
+}
+
+static int connection_run_close(struct worker_job *job)
+{
+	connection_drop_handle(container_of(job, struct connection, job));
+	return 0;
+}
+
+/* --- on the reactor ------------------------------------------------------------------------- */
+
+/* Return: a copy, or NULL: out of memory, noted in @failed, or @text is NULL */
+static char *copy(const char *text, bool *failed)
+{
+	char *duplicate = text ? strdup(text) : NULL;
+
+	*failed = *failed || (text && !duplicate);
+	return duplicate;
+}
+
+static int keepalive_seconds(int64_t keepalive_us)
+{
+	int64_t seconds = (keepalive_us + USEC_PER_SEC - 1) / USEC_PER_SEC;
+
+	if (seconds < KEEPALIVE_MIN_S)
+		return KEEPALIVE_MIN_S;
+	return seconds > UINT16_MAX ? UINT16_MAX : (int)seconds;
+}
+
+int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
+		   const char *will_topic)
+{
+	const struct broker_settings *to = &settings->brokers[broker];
+	cleanup(connection_freep) struct connection *c = NULL;
+	bool failed = false;
+
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->url = copy(to->url, &failed);
+	c->host = copy(to->host, &failed);
+	c->client_id = copy(settings->client_id, &failed);
+	c->username = copy(settings->username, &failed);
+	c->password = copy(settings->password, &failed);
+	c->password_file = copy(settings->password_file, &failed);
+	c->will_topic = copy(will_topic, &failed);
+	if (failed)
+		return -ENOMEM;
+	c->scheme = to->scheme;
+	c->port = to->port;
+	c->protocol = settings->protocol;
+	c->keepalive_s = keepalive_seconds(settings->keepalive_us);
+	*ret = take_ptr(c);
+	return 0;
+}
+
+struct connection *connection_free(struct connection *connection)
+{
+	if (!connection)
+		return NULL;
+	connection_drop_handle(connection);
+	if (connection->password)
+		explicit_bzero(connection->password, strlen(connection->password));
+	free(connection->url);
+	free(connection->host);
+	free(connection->client_id);
+	free(connection->username);
+	free(connection->password);
+	free(connection->password_file);
+	free(connection->will_topic);
+	free(connection);
+	return NULL;
+}
+
+static void connection_idle(struct worker_job *job)
+{
+	struct connection *c = container_of(job, struct connection, job);
+
+	if (c->orphaned)
+		connection_free(c);
+}
+
+static int connection_hand_over(struct connection *c, struct worker_key *key,
+				int (*run)(struct worker_job *job))
+{
+	c->job = (struct worker_job){ .run = run, .idle = connection_idle };
+	return worker_run(key, &c->job);
+}
+
+int connection_connect(struct connection *connection, struct worker_key *key)
+{
+	return connection_hand_over(connection, key, connection_run);
+}
+
+int connection_close(struct connection *connection, struct worker_key *key)
+{
+	return connection_hand_over(connection, key, connection_run_close);
+}
+
+struct connection *connection_orphan(struct connection *connection)
+{
+	if (!connection)
+		return NULL;
+	if (worker_job_is_idle(&connection->job))
+		return connection_free(connection);
+	connection->orphaned = true;
+	return NULL;
+}

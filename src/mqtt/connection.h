@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One connection to a broker, from the name look-up to the end: one struct mosquitto, used once.
+ *
+ * It has one owner at a time. While a job is out (connecting, closing) that is the worker; between
+ * them it is the reactor, in link.c.
+ */
+
+#include <mosquitto.h>
+
+#include "commands.h"
+#include "iotd/settings.h"
+#include "iotd/worker.h"
+#include "wire.h"
+
+#define CONNECTION_RECORDS (WIRE_WINDOW + 8) /* what one call of the library can acknowledge */
+
+/** struct connection_record - the library said that a PUBLISH or a SUBSCRIBE is answered */
+struct connection_record {
+	int mid, reason;
+	bool subscribed; /* a SUBACK; @reason is then the granted QoS or >= 0x80 */
+};
+
+/** struct connection - see above */
+struct connection {
+	struct worker_job job;
+	struct mosquitto *handle; /* NULL: not connected */
+	bool orphaned;		  /* the link is gone: whoever has it last frees it */
+
+	/* copies of the settings, for a job may outlive them */
+	char *url, *host, *client_id, *username, *password, *password_file, *will_topic;
+	enum mqtt_scheme scheme;
+	int port, protocol, keepalive_s; /* keepalive_s: as the broker wants it, once connected */
+
+	/* how it went */
+	char why[256]; /* of a failure, in words */
+	struct wire_limits limits;
+
+	/* what the library's callbacks recorded; who calls into the library looks at it afterwards */
+	bool answered; /* CONNACK, with this reason */
+	int connack;
+	int lost; /* on_disconnect: 0, or why */
+	struct connection_record records[CONNECTION_RECORDS];
+	size_t record_count;
+	void (*received)(void *data,
+			 const struct incoming *incoming); /* NULL: messages are dropped */
+	void *received_data;
+};
+
+/** connection_new() - to the @broker'th of @settings->brokers; does nothing yet. Return: 0; -ENOMEM */
+int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
+		   const char *will_topic);
+
+/** connection_free() - drops it without a word; its job must be idle. NULL is fine. Returns NULL */
+struct connection *connection_free(struct connection *connection);
+
+/**
+ * connection_connect() - resolve, connect, log in, on a worker: await @connection->job.future
+ *
+ * Its result: 0 @handle is connected; -EHOSTUNREACH not, and @why says it; -ENOMEM; -ECANCELED. Takes 10 s at most,
+ * and as long as the resolver takes. Return: as worker_run().
+ */
+int connection_connect(struct connection *connection, struct worker_key *key);
+
+/** connection_close() - let go of @handle, on a worker. Return: as worker_run() */
+int connection_close(struct connection *connection, struct worker_key *key);
+
+/** connection_orphan() - free it now, or as soon as its job is back. NULL is fine. Returns NULL */
+struct connection *connection_orphan(struct connection *connection);
+
+static inline void connection_freep(struct connection **connection)
+{
+	*connection = connection_free(*connection);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The link to the broker: connects, keeps alive, notices that it broke, backs off, connects again.
+ * On the reactor's thread.
+ */
+
+#include "commands.h"
+#include "iotd/settings.h"
+#include "iotd/worker.h"
+#include "wire.h"
+
+struct link;
+
+/** struct link_events - the joint to who owns it; embedded there. None may free the link */
+struct link_events {
+	/** connected: subscribe and publish from now on */
+	void (*up)(struct link_events *events, const char *broker,
+		   const struct wire_limits *limits);
+	/** broken, or the first attempt failed; @why in words, valid for the call */
+	void (*down)(struct link_events *events, const char *broker, const char *why);
+	/** the end of a published message; @reason as in a PUBACK */
+	void (*acknowledged)(struct link_events *events, int mid, int reason);
+	/** the socket takes more again */
+	void (*writable)(struct link_events *events);
+	/** a message came in; called from within the library: record it, nothing else */
+	void (*received)(struct link_events *events, const struct incoming *incoming);
+};
+
+/** struct link_parts - what it works with; all must outlive it */
+struct link_parts {
+	struct reactor *reactor;
+	struct workers *workers;
+	const struct mqtt_settings *settings;
+	const char *status_topic; /* of the will */
+	struct link_events *events;
+	struct stats *stats;
+};
+
+/** link_new() - starts connecting with the next turn. Return: 0; -ENOMEM */
+int link_new(struct link **ret, const struct link_parts *parts);
+
+/** link_free() - drops the connection without a word, and an attempt that is under way. NULL is fine. Returns NULL */
+struct link *link_free(struct link *link);
+
+/** link_wire() - to publish through; lives as long as the link */
+struct wire *link_wire(struct link *link);
+
+/** link_is_up() - connected */
+bool link_is_up(const struct link *link);
+
+/** link_subscribe() - at QoS 1, without retained messages where the protocol can; a refusal is logged. @topic must outlive the link */
+void link_subscribe(struct link *link, const char *topic);
+
+/** link_stop() - say DISCONNECT if connected, and never connect again; link_events are silent from now on */
+void link_stop(struct link *link);
+
+static inline void link_freep(struct link **link)
+{
+	*link = link_free(*link);
+}

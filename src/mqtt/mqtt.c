@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The broker, for the daemon: puts link, publisher and commands together.
+ *
+ * T/status is a retained state like others, and the first that was ever set, so on each connection
+ * `online` leaves right behind the subscriptions.
+ *
+ * Stopping goes through phases, each ended by the publisher being idle or by a time:
+ *
+ *	flushing (3/4 of the time that we are given) -> saying offline (the rest) -> stopped
+ *
+ * so that a spool that is too full to be flushed in time does not cost the farewell, and a broker
+ * that acknowledges nothing costs no more than the deadline.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "commands.h"
+#include "iotd/log.h"
+#include "iotd/mqtt.h"
+#include "link.h"
+#include "publisher.h"
+
+enum mqtt_phase {
+	MQTT_RUNNING,
+	MQTT_FLUSHING,
+	MQTT_SAYING_OFFLINE,
+	MQTT_STOPPED
+};
+
+struct mqtt {
+	struct mqtt_parts parts;
+	char *status_topic;
+	struct link *link;
+	struct publisher *publisher;
+	struct commands *commands; /* NULL: not enabled */
+	struct link_events link_events;
+	struct publisher_events publisher_events;
+	struct commands_events commands_events;
+	enum mqtt_phase phase;
+	struct reactor_timer phase_over;
+	int64_t deadline_us;
+	struct future stopped;
+};
+
+static int mqtt_say(struct mqtt *mqtt, const char *word)
+{
+	struct message *message;
+	int r;
+
+	r = message_new(&message, mqtt->status_topic, word, strlen(word));
+	if (r < 0)
+		return r;
+	mqtt_publish_state(mqtt, message);
+	return 0;
+}
+
+/* --- stopping ------------------------------------------------------------------------------- */
+
+static void mqtt_finish(struct mqtt *mqtt)
+{
+	bool all_said = publisher_is_idle(mqtt->publisher) && spool_is_empty(mqtt->parts.spool);
+
+	mqtt->phase = MQTT_STOPPED;
+	reactor_stop_timer(&mqtt->phase_over);
+	link_stop(mqtt->link);
+	publisher_down(mqtt->publisher);
+	mqtt->parts.stats->connected = false;
+	if (all_said)
+		future_resolve(&mqtt->stopped, 0);
+	else
+		future_reject(&mqtt->stopped, -ETIMEDOUT);
+}
+
+static void mqtt_say_offline(struct mqtt *mqtt)
+{
+	mqtt->phase = MQTT_SAYING_OFFLINE;
+	publisher_hold_readings(mqtt->publisher);
+	if (mqtt_say(mqtt, "offline") < 0 ||
+	    reactor_set_timer(mqtt->parts.reactor, &mqtt->phase_over, mqtt->deadline_us) < 0)
+		mqtt_finish(mqtt);
+}
+
+static void mqtt_next_phase(struct mqtt *mqtt)
+{
+	switch (mqtt->phase) {
+	case MQTT_FLUSHING:
+		mqtt_say_offline(mqtt);
+		break;
+	case MQTT_SAYING_OFFLINE:
+		mqtt_finish(mqtt);
+		break;
+	case MQTT_RUNNING:
+	case MQTT_STOPPED:
+		break;
+	}
+}
+
+static void mqtt_phase_over(struct reactor_timer *timer)
+{
+	mqtt_next_phase(container_of(timer, struct mqtt, phase_over));
+}
+
+struct future *mqtt_stop(struct mqtt *mqtt, int64_t deadline_us)
+{
+	int64_t now_us = reactor_now(mqtt->parts.reactor);
+
+	if (mqtt->phase != MQTT_RUNNING)
+		return &mqtt->stopped;
+	mqtt->phase = MQTT_FLUSHING;
+	mqtt->deadline_us = deadline_us;
+	if (mqtt->commands)
+		commands_drop(mqtt->commands);
+	if (!link_is_up(mqtt->link)) {
+		mqtt_finish(mqtt);
+		return &mqtt->stopped;
+	}
+	if (publisher_is_idle(mqtt->publisher) ||
+	    reactor_set_timer(mqtt->parts.reactor, &mqtt->phase_over,
+			      now_us + (deadline_us - now_us) / 4 * 3) < 0)
+		mqtt_say_offline(mqtt);
+	return &mqtt->stopped;
+}
+
+/* --- joints --------------------------------------------------------------------------------- */
+
+static void mqtt_up(struct link_events *events, const char *broker,
+		    const struct wire_limits *limits)
+{
+	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
+
+	mqtt->parts.stats->connected = true;
+	for (const char *const *topic = mqtt->commands ? commands_topics(mqtt->commands) : NULL;
+	     topic && *topic; topic++)
+		link_subscribe(mqtt->link, *topic);
+	if (!link_is_up(mqtt->link))
+		return; /* it broke under the subscriptions */
+	publisher_up(mqtt->publisher, limits);
+	mqtt->parts.events->link_changed(mqtt->parts.events, true, broker, NULL);
+}
+
+static void mqtt_down(struct link_events *events, const char *broker, const char *why)
+{
+	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
+
+	mqtt->parts.stats->connected = false;
+	publisher_down(mqtt->publisher);
+	mqtt->parts.events->link_changed(mqtt->parts.events, false, broker, why);
+	if (mqtt->phase == MQTT_FLUSHING || mqtt->phase == MQTT_SAYING_OFFLINE)
+		mqtt_finish(mqtt);
+}
+
+static void mqtt_acknowledged(struct link_events *events, int mid, int reason)
+{
+	publisher_acknowledged(container_of(events, struct mqtt, link_events)->publisher, mid,
+			       reason);
+}
+
+static void mqtt_writable(struct link_events *events)
+{
+	publisher_writable(container_of(events, struct mqtt, link_events)->publisher);
+}
+
+static void mqtt_received(struct link_events *events, const struct incoming *incoming)
+{
+	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
+
+	if (!mqtt->commands)
+		return;
+	if (mqtt->phase == MQTT_RUNNING)
+		commands_receive(mqtt->commands, incoming);
+	else
+		mqtt->parts.stats->commands_refused++; /* we stop: nothing new is begun */
+}
+
+static void mqtt_idle(struct publisher_events *events)
+{
+	mqtt_next_phase(container_of(events, struct mqtt, publisher_events));
+}
+
+static void mqtt_reply(struct commands_events *events, struct reply *reply)
+{
+	struct mqtt *mqtt = container_of(events, struct mqtt, commands_events);
+
+	if (publisher_reply(mqtt->publisher, reply) < 0)
+		log_debug("a reply is dropped: nobody is connected, or too many wait");
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static int mqtt_new_link(struct mqtt *mqtt)
+{
+	const struct link_parts parts = {
+		.reactor = mqtt->parts.reactor,
+		.workers = mqtt->parts.workers,
+		.settings = &mqtt->parts.settings->mqtt,
+		.status_topic = mqtt->status_topic,
+		.events = &mqtt->link_events,
+		.stats = mqtt->parts.stats,
+	};
+
+	mqtt->link_events = (struct link_events){
+		.up = mqtt_up,
+		.down = mqtt_down,
+		.acknowledged = mqtt_acknowledged,
+		.writable = mqtt_writable,
+		.received = mqtt_received,
+	};
+	return link_new(&mqtt->link, &parts);
+}
+
+static int mqtt_new_publisher(struct mqtt *mqtt)
+{
+	const struct publisher_parts parts = {
+		.reactor = mqtt->parts.reactor,
+		.wire = link_wire(mqtt->link),
+		.spool = mqtt->parts.spool,
+		.stats = mqtt->parts.stats,
+		.events = &mqtt->publisher_events,
+	};
+	int r;
+
+	mqtt->publisher_events.idle = mqtt_idle;
+	r = publisher_new(&mqtt->publisher, &parts);
+	return r < 0 ? r : mqtt_say(mqtt, "online");
+}
+
+static int mqtt_new_commands(struct mqtt *mqtt)
+{
+	const struct commands_parts parts = {
+		.reactor = mqtt->parts.reactor,
+		.settings = &mqtt->parts.settings->commands,
+		.topic = mqtt->parts.settings->mqtt.topic,
+		.control = mqtt->parts.control,
+		.events = &mqtt->commands_events,
+		.stats = mqtt->parts.stats,
+	};
+
+	mqtt->commands_events.reply = mqtt_reply;
+	return parts.settings->enabled ? commands_new(&mqtt->commands, &parts) : 0;
+}
+
+int mqtt_new(struct mqtt **ret, const struct mqtt_parts *parts)
+{
+	cleanup(mqtt_freep) struct mqtt *mqtt = NULL;
+	int r;
+
+	mqtt = calloc(1, sizeof(*mqtt));
+	if (!mqtt)
+		return -ENOMEM;
+	mqtt->parts = *parts;
+	mqtt->phase_over.fire = mqtt_phase_over;
+	future_init(&mqtt->stopped, parts->reactor, NULL);
+	mqtt->status_topic = topic_new(parts->settings->mqtt.topic, "status", NULL, NULL);
+	if (!mqtt->status_topic)
+		return -ENOMEM;
+	r = mqtt_new_link(mqtt);
+	if (r < 0)
+		return r;
+	r = mqtt_new_publisher(mqtt);
+	if (r < 0)
+		return r;
+	r = mqtt_new_commands(mqtt);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(mqtt);
+	return 0;
+}
+
+struct mqtt *mqtt_free(struct mqtt *mqtt)
+{
+	if (!mqtt)
+		return NULL;
+	reactor_stop_timer(&mqtt->phase_over);
+	commands_free(mqtt->commands);
+	publisher_free(mqtt->publisher);
+	link_free(mqtt->link);
+	free(mqtt->status_topic);
+	free(mqtt);
+	return NULL;
+}
+
+/* --- what the daemon publishes -------------------------------------------------------------- */
+
+void mqtt_publish(struct mqtt *mqtt, struct message *message)
+{
+	if (message->queued_us == 0)
+		message->queued_us = reactor_now(mqtt->parts.reactor);
+	publisher_push(mqtt->publisher, message);
+}
+
+void mqtt_publish_state(struct mqtt *mqtt, struct message *message)
+{
+	message->retain = true;
+	if (message->qos < 1)
+		message->qos = 1;
+	if (mqtt->parts.settings->mqtt.qos == 2)
+		message->qos = 2;
+	if (publisher_set_state(mqtt->publisher, message) < 0)
+		log_error("out of memory: a state is not published");
+}
+
+void mqtt_forget_state(struct mqtt *mqtt, const char *topic, bool clear)
+{
+	publisher_forget_state(mqtt->publisher, topic, clear);
+}
+
+bool mqtt_is_connected(const struct mqtt *mqtt)
+{
+	return link_is_up(mqtt->link);
+}
