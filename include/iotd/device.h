@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Devices: sensors, inputs and outputs as tasks on the reactor. A device that is missing or fails
+ * is offline, is tried again with back-off, and comes back by itself.
+ */
+
+#include <stdbool.h>
+
+#include "iotd/bus.h"
+#include "iotd/driver.h"
+#include "iotd/settings.h"
+#include "iotd/worker.h"
+
+struct sensor;
+struct input;
+struct output;
+
+/** struct device_events - the joint to the daemon: what devices have to tell; called on the reactor */
+struct device_events {
+	/** a reading to publish, or one that a command asked for; valid during the call */
+	void (*reading)(struct device_events *events, const struct sensor_settings *settings,
+			const struct reading *reading);
+	/** a device went online or offline; also once at its first try */
+	void (*status)(struct device_events *events, enum device_kind kind, const char *name,
+		       enum device_status status);
+	/** the state of an input or output, at the start and at each change */
+	void (*state)(struct device_events *events, const struct state *state);
+};
+
+/** struct device_parts - what devices work with; all of it must outlive them */
+struct device_parts {
+	struct reactor *reactor;
+	struct device_events *events;
+	struct stats *stats;
+	int64_t epoch_us; /* reactor time that schedules are multiples from */
+};
+
+/* --- channels: from a driver's numbers to what is published ---------------------------------- */
+
+struct channel_filter;
+
+/**
+ * channel_filter_new() - scale, limits, window, deadband of one sensor
+ * @channels: of the opened source; they must outlive the filter
+ * Return: 0; -ENOMEM.
+ */
+int channel_filter_new(struct channel_filter **ret, const struct sensor_settings *settings,
+		       const struct channel *channels, size_t count);
+
+/** channel_filter_free() - NULL is fine. Returns NULL */
+struct channel_filter *channel_filter_free(struct channel_filter *filter);
+
+/** channel_filter_set_interval() - samples come at this distance from now on; windows and max_age go by it */
+void channel_filter_set_interval(struct channel_filter *filter, int64_t interval_us);
+
+/** channel_filter_forget() - the next reading is news to every deadband: the sensor was away */
+void channel_filter_forget(struct channel_filter *filter);
+
+/** channel_filter_channels() - the channels as they are published: the configuration's units and digits */
+const struct channel *channel_filter_channels(const struct channel_filter *filter);
+
+/**
+ * channel_filter_scale() - apply scale, offset and limits to what collect() gave
+ * @values:  one a channel, in place; NAN stays NAN (the chip has it not)
+ * @fault:   filled on failure
+ * Return: 0; -ERANGE a value is outside min .. max; -EDOM it is infinite, or all are NAN.
+ */
+int channel_filter_scale(const struct channel_filter *filter, double values[static CHANNELS_MAX],
+			 char fault[static 192]);
+
+/**
+ * channel_filter_publish() - window, deadband and rounding: what of it is to be published now
+ * @now_us:  reactor time
+ * @time_us: CLOCK_REALTIME of the sample
+ * @force:   all of it, as it is (a command asked)
+ * Return: how many values @reading has now; 0: nothing to publish.
+ */
+size_t channel_filter_publish(struct channel_filter *filter,
+			      const double values[static CHANNELS_MAX], int64_t now_us,
+			      int64_t time_us, bool force, struct reading *reading);
+
+/* --- sensors -------------------------------------------------------------------------------- */
+
+/**
+ * sensor_new() - a sensor that is read from the next turn on, then at multiples of its interval
+ * @settings: must outlive it
+ * @source:   taken over
+ * @key:      of its bus; stays the caller's
+ * Return: 0; -ENOMEM (@source is freed then too).
+ */
+int sensor_new(struct sensor **ret, const struct device_parts *parts,
+	       const struct sensor_settings *settings, struct source *source,
+	       struct worker_key *key);
+
+/** sensor_free() - stop; closes its source on the worker, when that comes back. NULL is fine. Returns NULL */
+struct sensor *sensor_free(struct sensor *sensor);
+
+/** sensor_read_callback - @reading is NULL on failure, @fault says why then */
+typedef void (*sensor_read_callback)(void *data, int error, const char *fault,
+				     const struct reading *reading);
+
+/**
+ * sensor_read() - read now, besides the schedule; the reading is also published
+ * Return: 0, @done will be called once; -EBUSY another such read is under way; -ENOMEM.
+ */
+int sensor_read(struct sensor *sensor, sensor_read_callback done, void *data);
+
+/** sensor_set_interval() - from now on; until the next reload */
+void sensor_set_interval(struct sensor *sensor, int64_t interval_us);
+
+/** sensor_info() - its line of the list; no channels while its source is opened for the first time */
+void sensor_info(const struct sensor *sensor, struct device_info *ret);
+
+/** sensor_deadline() - reactor time by which its task must have gone on; the watchdog's measure of progress */
+int64_t sensor_deadline(const struct sensor *sensor);
+
+/* --- inputs --------------------------------------------------------------------------------- */
+
+/** input_new() - an input whose line is asked for from the next turn on. @key: of its chip. Return: 0; -ENOMEM */
+int input_new(struct input **ret, const struct device_parts *parts,
+	      const struct input_settings *settings, const struct gpio *gpio,
+	      struct worker_key *key);
+
+/** input_free() - releases the line. NULL is fine. Returns NULL */
+struct input *input_free(struct input *input);
+
+/** input_info() - its line of the list */
+void input_info(const struct input *input, struct device_info *ret);
+
+/** input_state() - the last state. Return: 0; -ENODATA not known yet or offline */
+int input_state(const struct input *input, struct state *ret);
+
+/* --- outputs -------------------------------------------------------------------------------- */
+
+/** struct output_rules - joint to the other outputs, for interlocks */
+struct output_rules {
+	/** the name of an output that @output must never be on together with, and that @is_on; NULL: none */
+	const char *(*blocked_by)(struct output_rules *rules, const struct output *output,
+				  bool (*is_on)(const struct output *other));
+	/** @output has been driven off: wake those that wait for it (output_wake()) */
+	void (*went_off)(struct output_rules *rules, const struct output *output);
+};
+
+/**
+ * output_new() - an output whose line is asked for from the next turn on
+ * Return: 0; -ENOMEM.
+ */
+int output_new(struct output **ret, const struct device_parts *parts,
+	       const struct output_settings *settings, const struct gpio *gpio,
+	       struct worker_key *key, struct output_rules *rules);
+
+/** output_free() - releases the line as it is. NULL is fine. Returns NULL */
+struct output *output_free(struct output *output);
+
+/** output_callback - @fault says why @error is not 0; @state is where it is now */
+typedef void (*output_callback)(void *data, int error, const char *fault,
+				const struct state *state);
+
+/**
+ * output_set() - drive it
+ * @on:     the state asked for
+ * @for_us: go back after this; 0: never. "on for" ends off; "off for" ends on if it was on before
+ * @done:   called once, when the line is driven or the command is refused; may be NULL
+ *
+ * A later call replaces an earlier one that is not done yet (-ECANCELED to that) and its going back.
+ * Refused: -EBUSY interlock; -ENODEV the line is offline; -EIO.
+ */
+void output_set(struct output *output, bool on, int64_t for_us, output_callback done, void *data);
+
+/** output_is_on() - on by intention: where the last command sends it; offline: as output_may_be_on() */
+bool output_is_on(const struct output *output);
+
+/** output_may_be_on() - true from the moment it is driven on until it has been driven off; offline: where it was */
+bool output_may_be_on(const struct output *output);
+
+/** output_wake() - an interlocked output went off: go on if it waited for that */
+void output_wake(struct output *output);
+
+/** output_link_changed() - the broker came or went: on_disconnect counts from here; also once a failed try to connect */
+void output_link_changed(struct output *output, bool connected);
+
+/** output_exit() - drive what on_exit says. Return: a future, done when the line is driven; NULL: nothing to do */
+struct future *output_exit(struct output *output);
+
+/** output_settings() - its configuration */
+const struct output_settings *output_settings(const struct output *output);
+
+/** output_info() - its line of the list */
+void output_info(const struct output *output, struct device_info *ret);
+
+/** output_state() - where it is. Return: 0; -ENODATA offline or not driven yet */
+int output_state(const struct output *output, struct state *ret);

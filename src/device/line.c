@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "iotd/clock.h"
+#include "iotd/log.h"
+#include "line.h"
+
+static int line_job(struct worker_job *job)
+{
+	struct line *line = container_of(job, struct line, job);
+	int r;
+
+	line->fault[0] = '\0';
+	switch (line->operation) {
+	case LINE_OPEN:
+		line->held = gpio_line_free(line->held);
+		r = line->gpio->request(&line->held, &line->request, line->fault);
+		return r < 0 ? r : gpio_line_get(line->held, &line->on);
+	case LINE_GET:
+		return gpio_line_get(line->held, &line->on);
+	case LINE_SET:
+		return gpio_line_set(line->held, line->on);
+	case LINE_CLOSE:
+		line->held = gpio_line_free(line->held);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static void line_destroy(struct line *line)
+{
+	gpio_line_free(line->held);
+	free(line);
+}
+
+static void line_close(struct line *line)
+{
+	bool was_closed = line->operation == LINE_CLOSE;
+
+	if (was_closed || line_run(line, LINE_CLOSE, false) < 0)
+		line_destroy(line);
+}
+
+static void line_job_idle(struct worker_job *job)
+{
+	struct line *line = container_of(job, struct line, job);
+
+	if (line->is_freed)
+		line_close(line);
+	else
+		future_resolve(&line->back, 0);
+}
+
+int line_new(struct line **ret, const struct device_parts *parts, const struct gpio *gpio,
+	     struct worker_key *key, const struct gpio_request *request, const char *name)
+{
+	struct line *line = calloc(1, sizeof(*line));
+
+	if (!line)
+		return -ENOMEM;
+	(void)snprintf(line->consumer, sizeof(line->consumer), "iotd:%s", name);
+	line->gpio = gpio;
+	line->request = *request;
+	line->request.consumer = line->consumer;
+	line->key = key;
+	line->job.run = line_job;
+	line->job.idle = line_job_idle;
+	future_init(&line->back, parts->reactor, NULL);
+	*ret = line;
+	return 0;
+}
+
+struct line *line_free(struct line *line)
+{
+	if (!line)
+		return NULL;
+	line->is_freed = true;
+	if (worker_job_is_idle(&line->job))
+		line_close(line);
+	return NULL;
+}
+
+int line_run(struct line *line, enum line_operation operation, bool on)
+{
+	if (!worker_job_is_idle(&line->job))
+		return -EBUSY;
+	line->operation = operation;
+	line->on = on;
+	future_init(&line->back, line->back.reactor, NULL);
+	return worker_run(line->key, &line->job);
+}
+
+bool line_is_idle(const struct line *line)
+{
+	return worker_job_is_idle(&line->job);
+}
+
+void line_describe(struct line *line, int error, char fault[static 192])
+{
+	if (!line_is_idle(line))
+		(void)snprintf(fault, 192, "no answer within %lld s: %s hangs",
+			       LINE_TIMEOUT_US / USEC_PER_SEC, line->request.line->chip);
+	else
+		(void)snprintf(fault, 192, "%s", line->fault[0] ? line->fault : strerror(-error));
+}
+
+int64_t line_retry_us(unsigned int failures)
+{
+	int64_t wait_us = USEC_PER_SEC / 2;
+
+	while (failures-- > 1 && wait_us < 10 * USEC_PER_SEC)
+		wait_us *= 2;
+	return wait_us < 10 * USEC_PER_SEC ? wait_us : 10 * USEC_PER_SEC;
+}
+
+void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault)
+{
+	struct log_fields fields = { .message_id = MESSAGE_ID_OFFLINE,
+				     .name = name,
+				     .error = error };
+
+	log_event(LOG_WARNING, &fields, "%s %s: offline: %s; trying again", device_kind_name(kind),
+		  name, fault);
+}
+
+void line_log_online(enum device_kind kind, const char *name, int64_t age_us, unsigned int failures)
+{
+	struct log_fields fields = { .message_id = MESSAGE_ID_ONLINE, .name = name };
+	char age[32];
+
+	device_format_age(age, sizeof(age), age_us);
+	log_event(LOG_NOTICE, &fields, "%s %s: online again after %s, %u failed tries",
+		  device_kind_name(kind), name, age, failures);
+}

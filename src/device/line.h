@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A GPIO line that is asked for, read and driven on its chip's worker: chips behind I2C or SPI
+ * block. One operation at a time; its result is a future. Shared by inputs and outputs.
+ */
+
+#include <stdbool.h>
+
+#include "device.h"
+
+/* longer than any healthy chip takes */
+#define LINE_TIMEOUT_US (3 * USEC_PER_SEC)
+
+enum line_operation {
+	LINE_OPEN,
+	LINE_GET,
+	LINE_SET,
+	LINE_CLOSE
+};
+
+struct line {
+	const struct gpio *gpio;
+	struct gpio_request request;
+	char consumer[NAME_LENGTH + 8];
+	struct worker_key *key;
+	struct worker_job job;
+	struct future back; /* resolved when an abandoned job is back */
+	bool is_freed;
+
+	/* with the worker while the job is out */
+	enum line_operation operation;
+	struct gpio_line *held; /* NULL: not ours */
+	bool on;		/* what to set; what was read, or is driven after LINE_OPEN */
+	char fault[192];
+};
+
+/** line_new() - a line that is not held yet; @request without its consumer. Return: 0; -ENOMEM */
+int line_new(struct line **ret, const struct device_parts *parts, const struct gpio *gpio,
+	     struct worker_key *key, const struct gpio_request *request, const char *name);
+
+/** line_free() - releases it on the worker, as soon as that is back. NULL is fine. Returns NULL */
+struct line *line_free(struct line *line);
+
+/**
+ * line_run() - begin an operation; await &line->job.future, then look at held, on and fault
+ * @on: for LINE_SET
+ * Return: 0; -EBUSY one is under way; -EAGAIN no thread.
+ */
+int line_run(struct line *line, enum line_operation operation, bool on);
+
+/** line_is_idle() - true if no operation is under way, so that the fields may be looked at */
+bool line_is_idle(const struct line *line);
+
+/** line_describe() - @line->fault for a failed operation: the bus's words, or those of @error */
+void line_describe(struct line *line, int error, char fault[static 192]);
+
+/** line_retry_us() - how long to wait before the next try after @failures in a row: 0.5 s doubling up to 10 s */
+int64_t line_retry_us(unsigned int failures);
+
+/** line_log_offline(), line_log_online() - the first failure and the recovery of an input or output */
+void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault);
+void line_log_online(enum device_kind kind, const char *name, int64_t age_us,
+		     unsigned int failures);

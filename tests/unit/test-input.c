@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Inputs on a fake line: a pipe is its descriptor, a byte in it an edge that waits, and closing its other
+ * end the chip's end. On the virtual clock; what hangs for real runs on the kernel's clock.
+ */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iotd/clock.h"
+#include "iotd/device.h"
+#include "iotd/log.h"
+
+#define SECOND	  USEC_PER_SEC
+#define MSEC	  USEC_PER_MSEC
+#define EDGES_MAX 128
+
+enum during {
+	NOTHING,
+	EDGE,
+	GAP,
+	END
+}; /* what happens while the level is read */
+
+static struct reactor *reactor;
+static struct workers *workers;
+static struct worker_key *key;
+static struct stats stats;
+static char name[] = "door", chip[] = "gpiochip9";
+static struct input_settings settings;
+static struct input *input;
+
+/* the worker's while a job is out, but for what a byte in the pipe announces */
+static struct {
+	struct gpio_line line;
+	int ends[2];
+	bool level;
+	int request_error, get_error, events_error;
+	int requests, takes, frees, gets;
+	int64_t times_us[32]; /* of requests */
+	enum during during;
+	int gate; /* get() reads a byte from here first; -1: not */
+	atomic_int hangs;
+	struct gpio_event edges[EDGES_MAX];
+	size_t put, taken;
+	uint32_t sequence;
+} fake;
+
+static pthread_mutex_t edges_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct {
+	char words[512]; /* "online on off offline " */
+	int states;
+	int64_t time_us;
+	char logs[1024];
+} told;
+
+/* --- the fake line -------------------------------------------------------------------------- */
+
+static void put_edge(bool on, int64_t monotonic_us)
+{
+	(void)pthread_mutex_lock(&edges_mutex);
+	ck_assert_uint_lt(fake.put, EDGES_MAX);
+	fake.level = on;
+	fake.edges[fake.put++] = (struct gpio_event){ .on = on,
+						      .monotonic_us = monotonic_us,
+						      .sequence = ++fake.sequence };
+	ck_assert_int_eq(write(fake.ends[1], "", 1), 1);
+	(void)pthread_mutex_unlock(&edges_mutex);
+}
+
+static void end_chip(void)
+{
+	(void)close(fake.ends[1]);
+	fake.ends[1] = -1;
+}
+
+static int fake_get(struct gpio_line *line, bool *ret_on)
+{
+	enum during during = fake.during;
+	char byte;
+
+	(void)line;
+	fake.gets++;
+	*ret_on = fake.level;
+	fake.during = NOTHING;
+	if (during == GAP)
+		fake.sequence += 5;
+	if (during == EDGE || during == GAP)
+		put_edge(!fake.level, clock_monotonic_us());
+	if (during == END)
+		end_chip();
+	if (fake.gate >= 0) {
+		atomic_store(&fake.hangs, 1);
+		ck_assert_int_eq(read(fake.gate, &byte, 1), 1);
+		atomic_store(&fake.hangs, 0);
+		fake.gate = -1;
+	}
+	return fake.get_error;
+}
+
+static int fake_set(struct gpio_line *line, bool on)
+{
+	(void)line;
+	(void)on;
+	return -EPERM;
+}
+
+static int fake_read_events(struct gpio_line *line, struct gpio_event *events, size_t count)
+{
+	size_t taken = 0;
+	char byte;
+
+	(void)line;
+	if (fake.events_error)
+		return fake.events_error;
+	(void)pthread_mutex_lock(&edges_mutex);
+	while (taken < count && fake.taken < fake.put) {
+		ck_assert_int_eq(read(fake.ends[0], &byte, 1), 1);
+		events[taken++] = fake.edges[fake.taken++];
+	}
+	(void)pthread_mutex_unlock(&edges_mutex);
+	return (int)taken;
+}
+
+static void fake_free(struct gpio_line *line)
+{
+	(void)line;
+	fake.frees++;
+}
+
+static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, fake_free };
+
+static int fake_request(struct gpio_line **ret, const struct gpio_request *request,
+			char fault[static 192])
+{
+	ck_assert_ptr_eq(request->line, &settings.line);
+	ck_assert(!request->output);
+	ck_assert_int_eq(request->edge, settings.edge);
+	ck_assert_int_eq(request->debounce_us, settings.debounce_us);
+	ck_assert_str_eq(request->consumer, "iotd:door");
+	if (fake.requests < (int)ARRAY_SIZE(fake.times_us) && reactor_is_virtual(reactor))
+		fake.times_us[fake.requests] = reactor_now(reactor);
+	fake.requests++;
+	if (fake.request_error) {
+		if (fake.request_error == -EBUSY)
+			(void)snprintf(fault, 192, "line 17 is held by \"gpiomon\"");
+		return fake.request_error;
+	}
+	if (fake.ends[1] < 0) { /* the chip is back */
+		closep(&fake.ends[0]);
+		ck_assert_int_eq(pipe(fake.ends), 0);
+	}
+	fake.takes++;
+	fake.sequence = 0;
+	fake.line = (struct gpio_line){ &fake_ops, fake.ends[0] };
+	*ret = &fake.line;
+	return 0;
+}
+
+static const struct gpio fake_gpio = { fake_request };
+
+/* --- what devices tell ---------------------------------------------------------------------- */
+
+static void append(char *text, size_t size, const char *word)
+{
+	size_t length = strlen(text);
+
+	ck_assert_int_lt(snprintf(text + length, size - length, "%s ", word), (int)(size - length));
+}
+
+static void on_status(struct device_events *events, enum device_kind kind, const char *of,
+		      enum device_status status)
+{
+	(void)events;
+	ck_assert_int_eq(kind, DEVICE_INPUT);
+	ck_assert_str_eq(of, name);
+	append(told.words, sizeof(told.words), device_status_name(status));
+}
+
+static void on_state(struct device_events *events, const struct state *state)
+{
+	(void)events;
+	ck_assert_int_eq(state->kind, DEVICE_INPUT);
+	ck_assert_str_eq(state->name, name);
+	append(told.words, sizeof(told.words), state->on ? "on" : "off");
+	told.states++;
+	told.time_us = state->time_us;
+}
+
+static struct device_events events = { .status = on_status, .state = on_state };
+static struct device_parts parts = { .events = &events, .stats = &stats };
+
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	size_t length = strlen(told.logs);
+	va_list arguments;
+
+	(void)level;
+	ck_assert_str_eq(fields->name, name);
+	va_start(arguments, format);
+	(void)vsnprintf(told.logs + length, sizeof(told.logs) - length, format, arguments);
+	va_end(arguments);
+	append(told.logs, sizeof(told.logs), "|");
+}
+
+/* --- tools ---------------------------------------------------------------------------------- */
+
+static void set_up_parts(void)
+{
+	ck_assert_int_eq(workers_new(&workers, reactor, 4), 0);
+	ck_assert_int_eq(worker_key_new(&key, workers, 0), 0);
+	parts.reactor = reactor;
+	memset(&told, 0, sizeof(told));
+	memset(&stats, 0, sizeof(stats));
+	memset(&fake, 0, sizeof(fake));
+	fake.gate = -1;
+	ck_assert_int_eq(pipe(fake.ends), 0);
+	settings = (struct input_settings){
+		.name = name, .line.chip = chip, .edge = EDGE_FALLING, .debounce_us = 20 * MSEC
+	};
+}
+
+static void set_up_virtual(void)
+{
+	ck_assert_int_eq(reactor_new_virtual(&reactor, 1000000007), 0);
+	set_up_parts();
+}
+
+static void set_up_real(void)
+{
+	ck_assert_int_eq(reactor_new(&reactor), 0);
+	set_up_parts();
+}
+
+static void tear_down(void)
+{
+	input = input_free(input);
+	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(fake.takes, fake.frees); /* every line is given back */
+	key = worker_key_free(key);
+	reactor = reactor_free(reactor);
+	closep(&fake.ends[0]);
+	closep(&fake.ends[1]);
+}
+
+static int step_end(struct task *task, int result)
+{
+	(void)task;
+	(void)result;
+	return 0;
+}
+
+static int step_sleep(struct task *task, int result)
+{
+	const int64_t *duration_us = task_data(task);
+
+	(void)result;
+	return task_sleep(task, *duration_us, step_end);
+}
+
+static void run_for(int64_t duration_us)
+{
+	struct task *task;
+
+	ck_assert_int_eq(task_spawn(&task, reactor, step_sleep, &duration_us, NULL), 0);
+	ck_assert_int_eq(reactor_run(reactor, task), 0);
+	task_release(task);
+}
+
+static void make(void)
+{
+	ck_assert_int_eq(input_new(&input, &parts, &settings, &fake_gpio, key), 0);
+}
+
+static void start(void)
+{
+	make();
+	run_for(1);
+	told.words[0] = '\0';
+	told.states = 0;
+}
+
+static void assert_told(const char *words)
+{
+	ck_assert_str_eq(told.words, words);
+	told.words[0] = '\0';
+}
+
+static const char *info_fault(void)
+{
+	struct device_info info;
+
+	input_info(input, &info);
+	ck_assert_int_eq(info.kind, DEVICE_INPUT);
+	ck_assert((info.status == STATUS_OFFLINE) == (info.fault != NULL));
+	return info.fault ? info.fault : "";
+}
+
+static int64_t now_us(void)
+{
+	return clock_monotonic_us();
+}
+
+/* --- edges ---------------------------------------------------------------------------------- */
+
+START_TEST(it_tells_its_state_at_the_start)
+{
+	struct state state;
+
+	fake.level = _i;
+	make();
+	ck_assert_int_eq(input_state(input, &state), -ENODATA);
+	run_for(3600 * SECOND);
+	assert_told(_i ? "online on " : "online off ");
+	ck_assert_int_eq(input_state(input, &state), 0);
+	ck_assert_int_eq(state.on, _i);
+	ck_assert_str_eq(state.name, name);
+	ck_assert_int_le(llabs(state.time_us - clock_realtime_us()), SECOND);
+	ck_assert_str_eq(info_fault(), "");
+}
+END_TEST
+
+START_TEST(an_edge_has_the_kernels_time)
+{
+	start();
+	put_edge(true, now_us() - 5 * SECOND);
+	run_for(1);
+	assert_told("on ");
+	ck_assert_int_le(llabs(told.time_us + 5 * SECOND - clock_realtime_us()), SECOND);
+	put_edge(false, now_us() - 3 * SECOND);
+	run_for(1);
+	assert_told("off ");
+	ck_assert_int_le(llabs(told.time_us + 3 * SECOND - clock_realtime_us()), SECOND);
+	ck_assert_uint_eq(stats.edges, 2);
+	ck_assert_uint_eq(stats.edges_lost, 0);
+}
+END_TEST
+
+START_TEST(a_burst_is_told_whole_and_in_order)
+{
+	start();
+	for (int i = 0; i < 50; i++)
+		put_edge(i % 2 == 0, now_us());
+	run_for(1);
+	ck_assert_int_eq(told.states, 50);
+	ck_assert_int_eq(strncmp(told.words, "on off on off on ", 17), 0);
+	ck_assert_uint_eq(stats.edges, 50);
+	ck_assert_int_eq(fake.gets, 1); /* none lost, so the level is not asked again */
+}
+END_TEST
+
+START_TEST(each_edge_of_one_direction_is_told)
+{
+	start();
+	for (int i = 0; i < 3; i++)
+		put_edge(true, now_us());
+	run_for(1);
+	assert_told("on on on ");
+}
+END_TEST
+
+/* after a gap: the level that is read, and what happens meanwhile */
+static const struct {
+	bool level;
+	enum during during;
+	const char *told;
+	uint64_t lost;
+	int gets;
+} gaps[] = {
+	{ true, NOTHING, "on ", 7, 2 },		      /* the edge knew it */
+	{ false, NOTHING, "on off ", 7, 2 },	      /* the last edge was lost */
+	{ true, EDGE, "on off ", 7, 2 },	      /* what was read before the edge is old */
+	{ false, GAP, "on on ", 12, 3 },	      /* lost again: read again */
+	{ true, END, "on offline online on ", 7, 3 }, /* lost for good while it is read */
+};
+
+START_TEST(lost_edges_are_counted_and_the_level_is_read_anew)
+{
+	start();
+	fake.sequence += 7;
+	put_edge(true, now_us());
+	fake.level = gaps[_i].level;
+	fake.during = gaps[_i].during;
+	run_for(600 * MSEC);
+	assert_told(gaps[_i].told);
+	ck_assert_uint_eq(stats.edges_lost, gaps[_i].lost);
+	ck_assert_int_eq(fake.gets, gaps[_i].gets);
+	put_edge(!fake.level, now_us()); /* it still watches */
+	run_for(1);
+	assert_told(fake.level ? "on " : "off ");
+	ck_assert_uint_eq(stats.edges_lost, gaps[_i].lost);
+}
+END_TEST
+
+/* --- failures ------------------------------------------------------------------------------- */
+
+START_TEST(a_chip_that_is_gone_comes_back)
+{
+	struct state state;
+
+	start();
+	put_edge(true, now_us());
+	run_for(1);
+	fake.request_error = -ENOENT;
+	end_chip();
+	run_for(1);
+	assert_told("on offline ");
+	ck_assert_str_eq(info_fault(), "No such device");
+	ck_assert_int_eq(input_state(input, &state), -ENODATA);
+	run_for(2 * SECOND);
+	ck_assert_str_eq(info_fault(), "No such file or directory");
+	fake.request_error = 0;
+	fake.level = false;
+	run_for(10 * SECOND);
+	assert_told("online off ");
+	ck_assert_str_eq(told.logs, "input door: offline: No such device; trying again| "
+				    "input door: online again after 3.5 s, 3 failed tries| ");
+	put_edge(true, now_us());
+	run_for(1);
+	assert_told("on ");
+	ck_assert_uint_eq(stats.edges_lost, 0);
+}
+END_TEST
+
+START_TEST(a_queue_that_cannot_be_read_is_the_chips_end)
+{
+	start();
+	fake.events_error = -ENODEV;
+	put_edge(true, now_us());
+	run_for(1);
+	assert_told("offline ");
+	fake.events_error = 0;
+	fake.taken = fake.put;
+	end_chip(); /* empties the pipe */
+	run_for(SECOND);
+	assert_told("online on ");
+}
+END_TEST
+
+static const struct {
+	int error;
+	const char *fault;
+} refusals[] = {
+	{ -EBUSY, "line 17 is held by \"gpiomon\"" },
+	{ -ENOENT, "No such file or directory" },
+	{ -EACCES, "Permission denied" },
+};
+
+START_TEST(a_line_that_is_refused_is_tried_again)
+{
+	static const int64_t distances_ms[] = { 500, 1000, 2000, 4000, 8000, 10000, 10000 };
+	char log[256];
+
+	fake.request_error = refusals[_i].error;
+	make();
+	run_for(40 * SECOND);
+	ck_assert_int_eq(fake.requests, 8);
+	for (size_t i = 0; i < ARRAY_SIZE(distances_ms); i++)
+		ck_assert_int_eq(fake.times_us[i + 1] - fake.times_us[i], distances_ms[i] * MSEC);
+	assert_told("offline ");
+	ck_assert_str_eq(info_fault(), refusals[_i].fault);
+	(void)snprintf(log, sizeof(log), "input door: offline: %s; trying again| ",
+		       refusals[_i].fault);
+	ck_assert_str_eq(told.logs, log); /* once */
+	fake.request_error = 0;
+	run_for(10 * SECOND);
+	assert_told("online off ");
+}
+END_TEST
+
+START_TEST(a_line_that_cannot_be_read_is_given_back)
+{
+	fake.get_error = -EIO;
+	make();
+	run_for(10 * SECOND);
+	assert_told("offline ");
+	ck_assert_int_ge(fake.takes, 4);
+	ck_assert_int_ge(fake.frees, fake.takes - 1);
+	fake.get_error = 0;
+	run_for(10 * SECOND);
+	assert_told("online off ");
+}
+END_TEST
+
+START_TEST(a_level_that_cannot_be_read_anew_is_a_failure)
+{
+	start();
+	fake.sequence += 2;
+	fake.get_error = -EIO;
+	put_edge(true, now_us());
+	run_for(1);
+	assert_told("on offline ");
+	ck_assert_str_eq(info_fault(), "Input/output error");
+	fake.get_error = 0;
+	run_for(SECOND);
+	assert_told("online on ");
+}
+END_TEST
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+START_TEST(it_may_be_freed_at_any_state)
+{
+	if (_i == 2)
+		fake.request_error = -EBUSY;
+	make();
+	if (_i >= 1)
+		run_for(1);
+	if (_i == 3)
+		put_edge(true, now_us()); /* with an edge waiting */
+	if (_i == 4)
+		end_chip();
+	input = input_free(input);
+	told.words[0] = '\0';
+	run_for(60 * SECOND);
+	assert_told("");
+	ck_assert_int_eq(fake.takes, fake.frees);
+	ck_assert_int_le(fake.takes, 1);
+	ck_assert_ptr_null(input_free(NULL));
+}
+END_TEST
+
+START_TEST(a_chip_that_hangs_is_offline_until_it_answers)
+{
+	int gate[2];
+
+	ck_assert_int_eq(pipe(gate), 0);
+	fake.gate = gate[0];
+	make();
+	run_for(2900 * MSEC);
+	assert_told("");
+	run_for(200 * MSEC);
+	assert_told("offline ");
+	ck_assert_str_eq(info_fault(), "no answer within 3 s: gpiochip9 hangs");
+	ck_assert_int_eq(atomic_load(&fake.hangs), 1);
+	if (_i == 1)
+		input = input_free(input);
+	ck_assert_int_eq(write(gate[1], "", 1), 1);
+	run_for(100 * MSEC);
+	assert_told(_i == 1 ? "" : "online off ");
+	ck_assert_int_eq(fake.takes - fake.frees, _i == 1 ? 0 : 1);
+	(void)close(gate[0]);
+	(void)close(gate[1]);
+}
+END_TEST
+
+static TCase *edge_cases(void)
+{
+	TCase *cases = tcase_create("edges");
+
+	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
+	tcase_add_loop_test(cases, it_tells_its_state_at_the_start, 0, 2);
+	tcase_add_test(cases, an_edge_has_the_kernels_time);
+	tcase_add_test(cases, a_burst_is_told_whole_and_in_order);
+	tcase_add_test(cases, each_edge_of_one_direction_is_told);
+	tcase_add_loop_test(cases, lost_edges_are_counted_and_the_level_is_read_anew, 0,
+			    (int)ARRAY_SIZE(gaps));
+	return cases;
+}
+
+static TCase *failure_cases(void)
+{
+	TCase *cases = tcase_create("failures");
+
+	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
+	tcase_add_test(cases, a_chip_that_is_gone_comes_back);
+	tcase_add_test(cases, a_queue_that_cannot_be_read_is_the_chips_end);
+	tcase_add_loop_test(cases, a_line_that_is_refused_is_tried_again, 0,
+			    (int)ARRAY_SIZE(refusals));
+	tcase_add_test(cases, a_line_that_cannot_be_read_is_given_back);
+	tcase_add_test(cases, a_level_that_cannot_be_read_anew_is_a_failure);
+	tcase_add_loop_test(cases, it_may_be_freed_at_any_state, 0, 5);
+	return cases;
+}
+
+static TCase *hang_cases(void)
+{
+	TCase *cases = tcase_create("hangs");
+
+	tcase_add_checked_fixture(cases, set_up_real, tear_down);
+	tcase_set_timeout(cases, 60);
+	tcase_add_loop_test(cases, a_chip_that_hangs_is_offline_until_it_answers, 0, 2);
+	return cases;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("input");
+	SRunner *runner;
+	int failed;
+
+	suite_add_tcase(suite, edge_cases());
+	suite_add_tcase(suite, failure_cases());
+	suite_add_tcase(suite, hang_cases());
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
