@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What systemd hears, on a socket of its kind: a datagram a message, a queue that fills up. */
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "iotd/clock.h"
+#include "iotd/log.h"
+#include "iotd/service.h"
+
+#define SECOND USEC_PER_SEC
+#define MSEC   USEC_PER_MSEC
+
+static char folder[] = "/tmp/iotd-test-notify-XXXXXX";
+static struct sockaddr_un address;
+static int fd;
+static struct reactor *reactor;
+static struct workers *workers;
+static struct notify *notify;
+static bool is_healthy;
+static int asked, logged;
+static char heard[4096]; /* all messages, '|' behind each */
+
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	(void)level;
+	(void)fields;
+	(void)format;
+	logged++;
+}
+
+static bool healthy(void *data)
+{
+	ck_assert_ptr_eq(data, &is_healthy);
+	asked++;
+	return is_healthy;
+}
+
+static void set_up(void)
+{
+	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", folder);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+	ck_assert_int_eq(unsetenv("WATCHDOG_USEC"), 0);
+	ck_assert_int_eq(unsetenv("WATCHDOG_PID"), 0);
+	ck_assert_int_eq(reactor_new(&reactor), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, 2), 0);
+	is_healthy = true;
+	asked = logged = 0;
+}
+
+static void tear_down(void)
+{
+	ck_assert_int_eq(workers_free(workers, SECOND), 0);
+	notify = notify_free(notify);
+	reactor = reactor_free(reactor);
+	(void)close(fd);
+	(void)unlink(address.sun_path);
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static void start(const char *watchdog_us)
+{
+	if (watchdog_us)
+		ck_assert_int_eq(setenv("WATCHDOG_USEC", watchdog_us, 1), 0);
+	ck_assert_int_eq(notify_new(&notify, workers, reactor, healthy, &is_healthy), 0);
+}
+
+static int step_end(struct task *task, int result)
+{
+	(void)task;
+	(void)result;
+	return 0;
+}
+
+static int step_sleep(struct task *task, int result)
+{
+	const int64_t *duration_us = task_data(task);
+
+	(void)result;
+	return task_sleep(task, *duration_us, step_end);
+}
+
+static void run_for(int64_t duration_us)
+{
+	struct task *task;
+
+	ck_assert_int_eq(task_spawn(&task, reactor, step_sleep, &duration_us, NULL), 0);
+	ck_assert_int_eq(reactor_run(reactor, task), 0);
+	task_release(task);
+}
+
+/* how many messages came; the last ones are in @heard */
+static int hear(void)
+{
+	size_t length = 0;
+	ssize_t size;
+	int count = 0;
+
+	while ((size = recv(fd, heard + length, sizeof(heard) - length - 2, 0)) > 0) {
+		length += (size_t)size;
+		heard[length++] = '|';
+		count++;
+	}
+	heard[length] = '\0';
+	return count;
+}
+
+static void assert_heard(const char *expected)
+{
+	run_for(50 * MSEC);
+	(void)hear();
+	ck_assert_str_eq(heard, expected);
+}
+
+static int count_words(const char *word)
+{
+	int count = 0;
+
+	for (const char *at = heard; (at = strstr(at, word)); at += strlen(word))
+		count++;
+	return count;
+}
+
+START_TEST(ready_is_said_once)
+{
+	start(NULL);
+	assert_heard("");
+	notify_ready(notify);
+	assert_heard("READY=1\n|");
+	notify_ready(notify);
+	assert_heard("");
+}
+END_TEST
+
+START_TEST(a_status_is_one_line)
+{
+	char text[1000];
+
+	start(NULL);
+	notify_status(notify,
+		      "12 sensors, 1 offline; connected to mqtt://localhost:1883; 0 spooled");
+	assert_heard(
+		"STATUS=12 sensors, 1 offline; connected to mqtt://localhost:1883; 0 spooled\n|");
+	notify_status(notify, "the broker says: no\nSTOPPING=1\n");
+	assert_heard("STATUS=the broker says: no STOPPING=1 \n|");
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	notify_status(notify, text); /* cut, and still whole */
+	run_for(50 * MSEC);
+	ck_assert_int_eq(hear(), 1);
+	ck_assert_int_eq(strncmp(heard, "STATUS=xxx", 10), 0);
+	ck_assert_ptr_nonnull(strstr(heard, "xxx\n|"));
+}
+END_TEST
+
+START_TEST(what_is_said_in_one_turn_is_one_or_two_messages_and_nothing_is_lost)
+{
+	start(NULL);
+	notify_ready(notify);
+	notify_status(notify, "one");
+	notify_status(notify, "two");
+	notify_stopping(notify);
+	assert_heard("READY=1\n|STOPPING=1\nSTATUS=two\n|");
+}
+END_TEST
+
+START_TEST(the_watchdog_is_fed_twice_in_its_time)
+{
+	start("200000");
+	run_for(1050 * MSEC);
+	(void)hear();
+	ck_assert_int_ge(count_words("WATCHDOG=1\n"), 8);
+	ck_assert_int_le(count_words("WATCHDOG=1\n"), 12);
+	ck_assert_int_eq(logged, 0);
+}
+END_TEST
+
+START_TEST(the_watchdog_goes_hungry_while_a_task_hangs)
+{
+	start("100000");
+	run_for(120 * MSEC);
+	ck_assert_int_ge(hear(), 2);
+	is_healthy = false;
+	run_for(10 * MSEC);
+	(void)hear();
+	run_for(300 * MSEC);
+	ck_assert_int_eq(hear(), 0);
+	ck_assert_int_eq(logged, 1);
+	is_healthy = true;
+	run_for(120 * MSEC);
+	ck_assert_int_ge(hear(), 2);
+	is_healthy = false;
+	run_for(300 * MSEC);
+	ck_assert_int_eq(logged, 2); /* each time when it begins */
+}
+END_TEST
+
+START_TEST(without_a_watchdog_nobody_is_asked)
+{
+	start(NULL);
+	run_for(200 * MSEC);
+	ck_assert_int_eq(asked, 0);
+	ck_assert_int_eq(hear(), 0);
+}
+END_TEST
+
+START_TEST(without_systemd_all_of_it_does_nothing)
+{
+	ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
+	start(NULL);
+	notify_ready(notify);
+	notify_status(notify, "nobody listens");
+	notify_stopping(notify);
+	assert_heard("");
+}
+END_TEST
+
+START_TEST(a_watchdog_of_another_process_is_not_fed)
+{
+	ck_assert_int_eq(setenv("WATCHDOG_PID", "1", 1), 0);
+	start("100000");
+	run_for(200 * MSEC);
+	ck_assert_int_eq(asked, 0);
+}
+END_TEST
+
+START_TEST(a_deaf_systemd_does_not_hold_up_the_reactor)
+{
+	int64_t worst_us = 0;
+	int count;
+
+	start("20000");
+	for (int i = 0; i < 100; i++) { /* the queue takes about ten */
+		int64_t begun_us = reactor_now(reactor);
+		char text[16];
+
+		(void)snprintf(text, sizeof(text), "%d", i);
+		notify_status(notify, text);
+		run_for(5 * MSEC);
+		if (reactor_now(reactor) - begun_us > worst_us)
+			worst_us = reactor_now(reactor) - begun_us;
+	}
+	notify_ready(notify);
+	ck_assert_int_lt(worst_us, 300 * MSEC);
+	is_healthy = false;
+	count = hear();
+	ck_assert_int_lt(count, 100);
+	ck_assert_ptr_null(strstr(heard, "READY=1"));
+	for (int i = 0; i < 20; i++) {
+		run_for(5 * MSEC);
+		(void)hear();
+		if (strstr(heard, "READY=1"))
+			break;
+	}
+	ck_assert_ptr_nonnull(strstr(heard, "READY=1")); /* joined to what was held back */
+	ck_assert_ptr_nonnull(strstr(heard, "STATUS=99\n"));
+}
+END_TEST
+
+START_TEST(a_systemd_that_is_gone_is_no_error)
+{
+	(void)unlink(address.sun_path);
+	start("20000");
+	notify_ready(notify);
+	run_for(100 * MSEC);
+	ck_assert_int_ge(asked, 5);
+}
+END_TEST
+
+START_TEST(it_may_be_freed_with_something_to_say)
+{
+	start("20000");
+	notify_ready(notify);
+	if (_i == 1)
+		run_for(50 * MSEC);
+	notify_stopping(notify);
+	ck_assert_ptr_null(notify_free(NULL));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("notify");
+	TCase *cases = tcase_create("notify");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(cases, set_up, tear_down);
+	tcase_set_timeout(cases, 30);
+	tcase_add_test(cases, ready_is_said_once);
+	tcase_add_test(cases, a_status_is_one_line);
+	tcase_add_test(cases, what_is_said_in_one_turn_is_one_or_two_messages_and_nothing_is_lost);
+	tcase_add_test(cases, the_watchdog_is_fed_twice_in_its_time);
+	tcase_add_test(cases, the_watchdog_goes_hungry_while_a_task_hangs);
+	tcase_add_test(cases, without_a_watchdog_nobody_is_asked);
+	tcase_add_test(cases, without_systemd_all_of_it_does_nothing);
+	tcase_add_test(cases, a_watchdog_of_another_process_is_not_fed);
+	tcase_add_test(cases, a_deaf_systemd_does_not_hold_up_the_reactor);
+	tcase_add_test(cases, a_systemd_that_is_gone_is_no_error);
+	tcase_add_loop_test(cases, it_may_be_freed_with_something_to_say, 0, 2);
+	suite_add_tcase(suite, cases);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
