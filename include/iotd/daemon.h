@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The daemon: every layer plugged together from a configuration. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "iotd/settings.h"
+
+struct daemon;
+
+/** struct daemon_options - what the command line adds to the configuration */
+struct daemon_options {
+	bool simulate; /* emulated buses and lines */
+};
+
+/**
+ * daemon_new() - build everything; nothing runs before daemon_run()
+ * @settings: taken over
+ *
+ * Blocks SIGHUP, SIGTERM, SIGINT and SIGUSR1 for the process, ignores SIGPIPE, and has the log written
+ * by a thread: call it from the main thread, once. Return: 0; -ENOENT simulated: a driver has no emulation; -EMFILE; -ENOMEM.
+ */
+int daemon_new(struct daemon **ret, struct settings *settings,
+	       const struct daemon_options *options);
+
+/** daemon_run() - until SIGTERM or SIGINT has been obeyed. Return: 0 a clean stop; negative errno */
+int daemon_run(struct daemon *daemon);
+
+/**
+ * daemon_free() - take down what is left. NULL is fine. Returns NULL
+ *
+ * If a worker hangs in the kernel its memory is left alone: the process must end soon.
+ */
+struct daemon *daemon_free(struct daemon *daemon);
+
+/**
+ * daemon_once() - read every sensor and input once, print a line a channel
+ * @settings: stays the caller's
+ * @out:      "air.temperature 21.37 °C", in the order of the configuration
+ * Faults go to the log, one a device. Return: 0 all could be read; -EIO some could not; -ENOMEM and such.
+ */
+int daemon_once(const struct settings *settings, const struct daemon_options *options, FILE *out);
+
+/** daemon_list_drivers() - one driver a line: name, kind, channels with units */
+void daemon_list_drivers(FILE *out);
+
+static inline void daemon_freep(struct daemon **daemon)
+{
+	*daemon = daemon_free(*daemon);
+}

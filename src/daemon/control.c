@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands: from struct command to devices, and the answer back. Whatever comes here has been
+ * parsed and is allowed; what is left to find out is whether the named thing exists and does it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon.h"
+
+static void fail(struct command *command, int error, const char *text)
+{
+	struct command_result result = { .error = error, .text = text };
+
+	command->done(command, &result);
+}
+
+static void fail_unknown(struct command *command, const char *kind)
+{
+	char text[NAME_LENGTH + 64];
+
+	(void)snprintf(text, sizeof(text), "no %s named \"%s\"", kind, command->name);
+	fail(command, -ENOENT, text);
+}
+
+static struct sensor *find_sensor(const struct daemon *daemon, const char *name)
+{
+	struct device_info info;
+
+	for (size_t i = 0; i < daemon->sensor_count; i++) {
+		sensor_info(daemon->sensors[i], &info);
+		if (strcmp(info.name, name) == 0)
+			return daemon->sensors[i];
+	}
+	return NULL;
+}
+
+static struct input *find_input(const struct daemon *daemon, const char *name)
+{
+	struct device_info info;
+
+	for (size_t i = 0; i < daemon->input_count; i++) {
+		input_info(daemon->inputs[i], &info);
+		if (strcmp(info.name, name) == 0)
+			return daemon->inputs[i];
+	}
+	return NULL;
+}
+
+static struct output *find_output(const struct daemon *daemon, const char *name)
+{
+	for (size_t i = 0; i < daemon->output_count; i++)
+		if (strcmp(output_settings(daemon->outputs[i])->name, name) == 0)
+			return daemon->outputs[i];
+	return NULL;
+}
+
+static void execute_stats(struct daemon *daemon, struct command *command)
+{
+	struct command_result result = { .stats = status_stats(daemon) };
+
+	command->done(command, &result);
+}
+
+static void execute_list(struct daemon *daemon, struct command *command)
+{
+	size_t count = daemon->sensor_count + daemon->input_count + daemon->output_count, at = 0;
+	cleanup(freep) struct device_info *devices = calloc(count + 1, sizeof(*devices));
+	struct command_result result = { .devices = devices, .device_count = count };
+
+	if (!devices) {
+		fail(command, -ENOMEM, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < daemon->sensor_count; i++)
+		sensor_info(daemon->sensors[i], &devices[at++]);
+	for (size_t i = 0; i < daemon->input_count; i++)
+		input_info(daemon->inputs[i], &devices[at++]);
+	for (size_t i = 0; i < daemon->output_count; i++)
+		output_info(daemon->outputs[i], &devices[at++]);
+	command->done(command, &result);
+}
+
+/* --- read ----------------------------------------------------------------------------------- */
+
+static void sensor_was_read(void *data, int error, const char *fault, const struct reading *reading)
+{
+	struct command *command = data;
+	struct command_result result = { .error = error, .text = fault, .reading = reading };
+
+	command->done(command, &result);
+}
+
+static void answer_state(struct command *command, int r, const struct state *state)
+{
+	struct command_result result = { .state = state };
+	char text[NAME_LENGTH + 64];
+
+	if (r == 0) {
+		command->done(command, &result);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "\"%s\" is offline", command->name);
+	fail(command, r, text);
+}
+
+static void execute_read(struct daemon *daemon, struct command *command)
+{
+	struct sensor *sensor = find_sensor(daemon, command->name);
+	struct input *input = find_input(daemon, command->name);
+	struct output *output = find_output(daemon, command->name);
+	struct state state;
+	int r;
+
+	if (sensor) {
+		r = sensor_read(sensor, sensor_was_read, command);
+		if (r < 0)
+			fail(command, r, "it is being read for another command");
+	} else if (input) {
+		answer_state(command, input_state(input, &state), &state);
+	} else if (output) {
+		answer_state(command, output_state(output, &state), &state);
+	} else {
+		fail_unknown(command, "sensor");
+	}
+}
+
+/* --- outputs -------------------------------------------------------------------------------- */
+
+static void output_was_set(void *data, int error, const char *fault, const struct state *state)
+{
+	struct command *command = data;
+	struct command_result result = { .error = error, .text = fault, .state = state };
+
+	command->done(command, &result);
+}
+
+static void execute_output(struct daemon *daemon, struct command *command)
+{
+	struct output *output = find_output(daemon, command->name);
+	bool on = command->on;
+
+	if (!output) {
+		fail_unknown(command, "output");
+		return;
+	}
+	if (command->kind == COMMAND_PULSE)
+		on = true;
+	if (command->kind == COMMAND_TOGGLE)
+		on = !output_is_on(output);
+	output_set(output, on, command->for_us, output_was_set, command);
+}
+
+static void execute_interval(struct daemon *daemon, struct command *command)
+{
+	struct command_result result = { .interval_us = command->interval_us };
+	struct sensor *sensor = find_sensor(daemon, command->name);
+
+	if (!sensor) {
+		fail_unknown(command, "sensor");
+		return;
+	}
+	sensor_set_interval(sensor, command->interval_us);
+	command->done(command, &result);
+}
+
+void control_execute(struct control *control, struct command *command)
+{
+	struct daemon *daemon = container_of(control, struct daemon, control);
+
+	switch (command->kind) {
+	case COMMAND_PING:
+	case COMMAND_STATS:
+		execute_stats(daemon, command);
+		return;
+	case COMMAND_LIST:
+		execute_list(daemon, command);
+		return;
+	case COMMAND_READ:
+		execute_read(daemon, command);
+		return;
+	case COMMAND_SET:
+	case COMMAND_PULSE:
+	case COMMAND_TOGGLE:
+		execute_output(daemon, command);
+		return;
+	case COMMAND_INTERVAL:
+		execute_interval(daemon, command);
+		return;
+	case COMMAND_RELOAD:
+	case COMMAND_COUNT:
+	case COMMAND_KINDS:
+		fail(command, -ENOTSUP, "not supported yet");
+		return;
+	}
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the daemon says about itself: STATUS= for systemd, T/stats for the broker, SIGUSR1 for the log. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "iotd/clock.h"
+#include "iotd/log.h"
+
+#define STATUS_DISTANCE_US (1 * USEC_PER_SEC)
+
+const struct stats *status_stats(struct daemon *daemon)
+{
+	daemon->stats.now_us = reactor_now(daemon->reactor);
+	daemon->stats.log_dropped = log_dropped();
+	daemon->stats.connected = mqtt_is_connected(daemon->mqtt);
+	return &daemon->stats;
+}
+
+/* --- STATUS= -------------------------------------------------------------------------------- */
+
+static size_t count_offline(const struct daemon *daemon)
+{
+	struct device_info info;
+	size_t count = 0;
+
+	for (size_t i = 0; i < daemon->sensor_count; i++) {
+		sensor_info(daemon->sensors[i], &info);
+		count += info.status == STATUS_OFFLINE;
+	}
+	return count;
+}
+
+static void tell_status(struct reactor_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, status_timer);
+	bool is_up = mqtt_is_connected(daemon->mqtt);
+	char text[sizeof(daemon->status_text)];
+
+	(void)snprintf(text, sizeof(text),
+		       "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled",
+		       daemon->sensor_count, count_offline(daemon),
+		       is_up ? "connected to" : "not connected to", daemon->broker,
+		       !is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
+		       daemon->stats.queued);
+	daemon->status_us = reactor_now(daemon->reactor);
+	if (is_up && daemon->stats.queued > 0)
+		status_changed(daemon); /* until it is drained */
+	if (strcmp(text, daemon->status_text) == 0)
+		return;
+	memcpy(daemon->status_text, text, sizeof(text));
+	notify_status(daemon->notify, text);
+}
+
+void status_changed(struct daemon *daemon)
+{
+	int64_t now_us = reactor_now(daemon->reactor),
+		due_us = daemon->status_us + STATUS_DISTANCE_US;
+
+	if (!reactor_timer_is_set(
+		    &daemon->status_timer)) /* reserved by status_start(): cannot fail for long */
+		(void)reactor_set_timer(daemon->reactor, &daemon->status_timer,
+					due_us > now_us ? due_us : now_us);
+}
+
+/* --- T/stats -------------------------------------------------------------------------------- */
+
+static void publish_stats(struct reactor_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, stats_timer);
+	cleanup(freep) char *topic = topic_new(daemon->settings->mqtt.topic, "stats", NULL, NULL);
+	struct message *message;
+
+	if (topic && message_from_stats(topic, status_stats(daemon), &message) == 0)
+		mqtt_publish_state(daemon->mqtt, message);
+	else
+		log_error("T/stats is not published: out of memory");
+	(void)reactor_set_timer(daemon->reactor, timer,
+				reactor_now(daemon->reactor) + daemon->settings->stats.interval_us);
+}
+
+int status_start(struct daemon *daemon)
+{
+	daemon->status_timer.fire = tell_status;
+	daemon->stats_timer.fire = publish_stats;
+	daemon->status_us = reactor_now(daemon->reactor) - STATUS_DISTANCE_US;
+	return reactor_set_timer(daemon->reactor, &daemon->stats_timer,
+				 reactor_now(daemon->reactor) +
+					 daemon->settings->stats.interval_us);
+}
+
+void status_stop(struct daemon *daemon)
+{
+	reactor_stop_timer(&daemon->status_timer);
+	reactor_stop_timer(&daemon->stats_timer);
+	reactor_stop_timer(&daemon->ready_timer);
+}
+
+void status_log(struct daemon *daemon)
+{
+	const struct stats *stats = status_stats(daemon);
+
+	log_notice("statistics: up %" PRId64 " s; readings %" PRIu64 ", failed %" PRIu64
+		   ", missed %" PRIu64 ", latest by %" PRId64 " us; published %" PRIu64
+		   ", acknowledged %" PRIu64 ", queued %" PRIu64 ", in flight %" PRIu64
+		   ", discarded %" PRIu64 "; %s, connects %" PRIu64 ", disconnects %" PRIu64
+		   "; commands %" PRIu64 ", refused %" PRIu64 "; edges %" PRIu64 ", lost %" PRIu64,
+		   (int64_t)((stats->now_us - stats->started_us) / USEC_PER_SEC), stats->readings,
+		   stats->read_errors, stats->reads_missed, stats->late_max_us, stats->published,
+		   stats->acknowledged, stats->queued, stats->in_flight, stats->discarded,
+		   stats->connected ? "connected" : "not connected", stats->connects,
+		   stats->disconnects, stats->commands, stats->commands_refused, stats->edges,
+		   stats->edges_lost);
+}
