@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the system tests: the real iotd against a real mosquitto, seen from outside.
+
+IOTD names the program under test, IOTD_TEST_SLOW stretches every time limit. `-m "not slow"`
+leaves out what takes long or measures times; the rest may run in parallel (pytest-xdist).
+"""
+
+import os
+
+import pytest
+
+from iotd_broker import Broker, Client, Proxy
+from iotd_harness import Iotd, configuration
+from iotd_network import Network
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes long, or measures: nothing may run beside it")
+
+
+@pytest.fixture
+def brokers(tmp_path):
+    """Start brokers with settings of their own: brokers(settings)."""
+    started = []
+
+    def start(*args):
+        started.append(Broker(tmp_path, *args))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def broker(brokers):
+    """A mosquitto on 127.0.0.1 that lets everybody in."""
+    return brokers()
+
+
+@pytest.fixture
+def proxies():
+    """Start relays before a broker: proxies(port, network=None)."""
+    started = []
+
+    def start(*args):
+        started.append(Proxy(*args))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def link(broker, proxies):
+    """The line between iotd and the broker, which can be cut; clients keep theirs."""
+    return proxies(broker.port)
+
+
+@pytest.fixture
+def clients():
+    """Start MQTT clients: clients(port, **options)."""
+    started = []
+
+    def start(*args, **options):
+        started.append(Client(*args, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def client(broker, clients):
+    """A client that hears everything from before iotd starts."""
+    return clients(broker.port)
+
+
+@pytest.fixture
+def start_iotd(tmp_path):
+    """Start an iotd with this configuration text; it is stopped and judged at the end."""
+    started = []
+
+    def start(text, wait=True, **more):
+        daemon = Iotd(tmp_path, text, **more)
+        started.append(daemon)
+        if wait:
+            daemon.ready()
+        return daemon
+
+    yield start
+    complaints = []
+    for daemon in started:
+        try:
+            daemon.finish()
+        except AssertionError as complaint:
+            complaints.append(str(complaint))
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def iotd(broker, start_iotd):
+    """Start an iotd on the broker: iotd(sensors=[…], options=[…], mqtt={…}).
+
+    What is not a parameter of the process is a section of the configuration.
+    """
+    ours = ("options", "env", "prefix", "deaf", "collect", "wait")
+
+    def start(url=None, **more):
+        process = {key: more.pop(key) for key in ours if key in more}
+        return start_iotd(configuration(url or broker.url, **more), **process)
+
+    return start
+
+
+@pytest.fixture
+def simulated(iotd):
+    """As `iotd`, with emulated chips and lines."""
+    return lambda *args, options=(), **more: iotd(
+        *args, options=["--simulate", *options], **more
+    )
+
+
+@pytest.fixture
+def value_file(tmp_path):
+    """A file for a file sensor; it says 21.37."""
+    path = tmp_path / "air"
+    path.write_text("21.37\n", encoding="ascii")
+    return path
+
+
+@pytest.fixture
+def network():
+    """A network namespace of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a network namespace")
+    one = Network()
+    yield one
+    one.close()

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Brokers, the lines to them with all their ways to fail, and clients beside iotd."""
+
+import itertools
+import json
+import selectors
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from iotd_harness import PATIENCE, PREFIX, History, Line, Process, free_port, seconds_of
+
+
+class Broker:
+    """A mosquitto of our own that can be killed, frozen and started again on its port."""
+
+    def __init__(self, folder, settings="allow_anonymous true\n"):
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.process = None
+        self._config = Path(folder) / f"mosquitto-{self.port}.conf"
+        self._config.write_text(
+            f"user root\npersistence false\nlog_dest stderr\nlog_timestamp false\n"
+            f"set_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 0\n"
+            f"listener {self.port} 127.0.0.1\n{settings}",
+            encoding="utf-8",
+        )
+        self.start()
+
+    def start(self):
+        self.process = Process(["mosquitto", "-c", str(self._config)], "mosquitto")
+        self.process.log.wait(lambda line: "running" in line.text, hint="that say it runs")
+
+    @property
+    def log(self):
+        return self.process.log
+
+    def connection(self, client_id, since=0):
+        """The broker's words on a client that connected: `… as ID (p5, c1, k30, u'name').`"""
+        return self.log.wait(
+            lambda line: "New client connected" in line.text and f" as {client_id} (" in line.text,
+            since=since,
+            hint=f"about {client_id}",
+        ).text
+
+    def kill(self):
+        self.process.kill()
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def freeze(self):
+        self.process.signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.signal(signal.SIGCONT)
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+
+
+class Proxy:
+    """A relay before the broker, for the ways in which a network can fail.
+
+    forward: as if it were not there. cut: no connection, and new ones are refused. mute:
+    connections stay and new ones are accepted, but not a byte passes. slam: new ones are
+    accepted and closed at once.
+    """
+
+    def __init__(self, target, network=None):
+        self._target = target
+        self._network = network
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.accepted = History("connections")
+        self._mode = "forward"
+        self._lock = threading.RLock()
+        self._peers = {}
+        self._listener = None
+        self._selector = selectors.DefaultSelector()
+        self._wake, wake = socket.socketpair()
+        self._selector.register(wake, selectors.EVENT_READ, self._on_wake)
+        self._stopping = False
+        self._listen()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def forward(self):
+        self._set("forward", drop=self._mode != "forward")
+
+    def cut(self):
+        self._set("cut", drop=True)
+
+    def mute(self):
+        self._set("mute", drop=False)
+
+    def slam(self):
+        self._set("slam", drop=True)
+
+    def close(self):
+        self._stopping = True
+        self._wake.send(b".")
+        self._thread.join(PATIENCE)
+        self._set("cut", drop=True)
+        self._selector.close()
+        self._wake.close()
+
+    def _listen(self):
+        inside = self._network.enter() if self._network else None
+        try:
+            self._listener = socket.socket()
+        finally:
+            if inside:
+                self._network.leave(inside)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.listen(16)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._on_accept)
+
+    def _set(self, mode, drop):
+        with self._lock:
+            self._mode = mode
+            if mode == "cut" and self._listener:
+                self._selector.unregister(self._listener)
+                self._listener.close()
+                self._listener = None
+            if drop:
+                for side in list(self._peers):
+                    self._drop(side)
+            if mode != "cut" and not self._listener:
+                self._listen()
+        self._wake.send(b".")
+
+    def _run(self):
+        while not self._stopping:
+            events = self._selector.select(1)
+            with self._lock:
+                for key, _ in events:
+                    if key.fileobj.fileno() >= 0:  # not closed by an earlier event
+                        key.data(key.fileobj)
+
+    def _on_wake(self, wake):
+        wake.recv(4096)
+
+    def _on_accept(self, listener):
+        near, _ = listener.accept()
+        self.accepted.add(Line(self._mode))
+        if self._mode == "slam":
+            near.close()
+            return
+        far = None
+        if self._mode == "forward":
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                near.close()
+                return
+        for side, other in ((near, far), (far, near)):
+            if side:
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._peers[side] = other
+                self._selector.register(side, selectors.EVENT_READ, self._on_bytes)
+
+    def _on_bytes(self, side):
+        if self._mode == "mute":
+            self._selector.unregister(side)  # what is sent stays in the kernel, as with a dead peer
+            return
+        other = self._peers[side]
+        try:
+            data = side.recv(65536)
+            if data and other:
+                other.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(side)
+
+    def _drop(self, side):
+        other = self._peers.get(side)
+        for one in (side, other):
+            if one in self._peers:
+                del self._peers[one]
+                try:
+                    self._selector.unregister(one)
+                except KeyError:  # a mute one
+                    pass
+                one.close()
+
+
+@dataclass
+class Message:
+    topic: str
+    payload: bytes
+    retain: bool
+    qos: int
+    properties: object
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def text(self):
+        return self.payload.decode("utf-8")
+
+    @property
+    def json(self):
+        return json.loads(self.payload)
+
+    @property
+    def time(self):
+        """The payload's own time, in seconds since the epoch."""
+        return seconds_of(self.json["time"])
+
+    def __str__(self):
+        return f"{self.topic} {self.payload[:200]!r} retain={self.retain} qos={self.qos}"
+
+
+def paho_client(**options):
+    """A paho client; paho 2 wants to be told which kind of callbacks it is to call."""
+    version = getattr(mqtt, "CallbackAPIVersion", None)
+    return mqtt.Client(*([version.VERSION1] if version else []), **options)
+
+
+class Client:
+    """An MQTT 5 client that keeps every message; topics are relative to `prefix`."""
+
+    def __init__(self, port, prefix=PREFIX, subscribe="#", qos=2, login=None):
+        self.prefix = prefix
+        self.messages = History("messages")
+        self._subscribed = History("subscriptions")
+        self._subscription = (subscribe, qos)
+        self._ids = itertools.count(1)
+        self.paho = paho_client(protocol=mqtt.MQTTv5)
+        if login:
+            self.paho.username_pw_set(*login)
+        self.paho.on_connect = self._on_connect
+        self.paho.on_subscribe = lambda *_: self._subscribed.add(Line("subscribed"))
+        self.paho.on_message = self._on_message
+        self.paho.on_socket_open = lambda _client, _data, line: line.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
+        self.paho.max_inflight_messages_set(10000)
+        self.paho.reconnect_delay_set(0.05, 0.05)
+        self.paho.connect("127.0.0.1", port)
+        self.paho.loop_start()
+        self.wait_subscribed()
+
+    def _on_connect(self, *_):
+        filter_, qos = self._subscription
+        self.paho.subscribe(filter_, options=SubscribeOptions(qos=qos, retainAsPublished=True))
+
+    def _on_message(self, _client, _data, got):
+        self.messages.add(
+            Message(got.topic, got.payload, got.retain, got.qos, getattr(got, "properties", None))
+        )
+
+    def wait_subscribed(self, since=0):
+        self._subscribed.wait(lambda _: True, since=since)
+
+    def subscriptions(self):
+        return self._subscribed.mark()
+
+    def close(self):
+        self.paho.disconnect()
+        self.paho.loop_stop()
+
+    def mark(self):
+        return self.messages.mark()
+
+    def _matcher(self, topic, payload, match):
+        full = f"{self.prefix}/{topic}" if topic else None
+        payload = payload.encode() if isinstance(payload, str) else payload
+
+        def matches(message):
+            return (
+                (full is None or mqtt.topic_matches_sub(full, message.topic))
+                and (payload is None or message.payload == payload)
+                and (match is None or match(message))
+            )
+
+        return matches
+
+    def wait(self, topic=None, payload=None, match=None, **more):
+        """The first message (or the first `count`) with this topic filter, payload, predicate."""
+        return self.messages.wait(
+            self._matcher(topic, payload, match), hint=f"on {topic} with {payload}", **more
+        )
+
+    def all(self, topic=None, payload=None, match=None, since=0):
+        return self.messages.all(self._matcher(topic, payload, match), since)
+
+    def state(self, name, state, **more):
+        """Wait for an input's or output's state, "pump" or "input/door"."""
+        topic = name if "/" in name else f"output/{name}"
+        return self.wait(topic, match=lambda message: message.json["state"] == state, **more)
+
+    def publish(self, topic, payload, qos=1, retain=False, properties=None):
+        if isinstance(payload, (dict, list)):
+            payload = json.dumps(payload)
+        self.paho.publish(f"{self.prefix}/{topic}", payload, qos, retain, properties)
+
+    def command(self, command, **fields):
+        """Send a command, return its reply (without the id)."""
+        self.wait("status", "online")  # from then on it listens
+        number = f"harness-{next(self._ids)}"
+        since = self.mark()
+        self.publish("command", {"command": command, **fields, "id": number})
+        reply = self.wait(
+            "reply", match=lambda message: message.json.get("id") == number, since=since
+        ).json
+        del reply["id"]
+        return reply
+
+    def result(self, command, **fields):
+        """The result of a command that must succeed."""
+        reply = self.command(command, **fields)
+        assert reply["ok"] is True, reply
+        return reply["result"]
+
+    def error(self, command, **fields):
+        """The error of a command that must be refused."""
+        reply = self.command(command, **fields)
+        assert reply["ok"] is False, reply
+        assert isinstance(reply["error"], str) and reply["error"], reply
+        assert "result" not in reply, reply
+        return reply["error"]
+
+    def settle(self):
+        """Return when iotd has done and told all that was sent before.
+
+        Twice, because the first ping may be read together with what was sent before it.
+        """
+        self.result("ping")
+        self.result("ping")
+
+
+def retained(port, prefix=PREFIX, login=None):
+    """All that the broker retains below `prefix`, as {topic below it: message}."""
+    client = Client(port, prefix, qos=1, login=login)  # QoS 2 would let the last one overtake
+    try:
+        # The broker sends retained messages before the ones published after the subscription.
+        client.publish("harness/last", "")
+        last = client.wait("harness/last")
+        found = [m for m in client.all() if m is not last and m.retain]
+    finally:
+        client.close()
+    return {m.topic.removeprefix(prefix + "/"): m for m in found if m.topic.startswith(prefix)}
+
+
+def properties(**fields):
+    result = Properties(PacketTypes.PUBLISH)
+    for key, value in fields.items():
+        setattr(result, key, value)
+    return result

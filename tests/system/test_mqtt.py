@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What appears on the broker while all is well (SPEC 2 and 3)."""
+
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+
+from iotd_broker import retained
+from iotd_harness import SLOW, TIME, configuration, file_sensor, output
+
+CHIP = {"name": "air", "driver": "bme280", "bus": "i2c-1", "address": 0x76, "interval": "100ms"}
+DOOR = {"name": "door", "chip": "gpiochip0", "line": 17}
+
+
+def test_status_is_online_and_retained(iotd, broker, client):
+    iotd()
+    assert client.wait("status", "online").retain
+    assert retained(broker.port)["status"].text == "online"
+
+
+def test_killed_daemon_leaves_its_will(iotd, broker, client):
+    daemon = iotd()
+    client.wait("status", "online")
+    daemon.kill()
+    assert client.wait("status", "offline").retain
+    assert retained(broker.port)["status"].text == "offline"
+
+
+def test_stopped_daemon_says_offline_itself(iotd, broker, client):
+    daemon = iotd()
+    client.wait("status", "online")
+    assert daemon.stop()[0] == 0
+    client.wait("status", "offline")
+    assert retained(broker.port)["status"].text == "offline"
+    assert [m.text for m in client.all("status")] == ["online", "offline"]
+
+
+def test_reading_is_exactly_the_documented_json(iotd, client, value_file):
+    iotd(sensors=[file_sensor(value_file, channel="temperature")])
+    message = client.wait("sensor/air")
+    assert re.fullmatch(rf'{{"time":"{TIME}","temperature":21\.37}}', message.text), message
+    assert abs(message.time - time.time()) < 2 * SLOW
+    assert not message.retain and message.qos == 1
+
+
+@pytest.mark.parametrize(
+    "text, number", [("42\n", 42), ("-3.5", -3.5), ("0", 0), ("  7\n", 7), ("1e3", 1000)]
+)
+def test_reading_carries_the_number(iotd, client, value_file, text, number):
+    value_file.write_text(text, encoding="ascii")
+    iotd(sensors=[file_sensor(value_file)])
+    assert client.wait("sensor/air").json["value"] == number
+
+
+def test_sensor_status_is_online_and_retained(iotd, broker, client, value_file):
+    iotd(sensors=[file_sensor(value_file)])
+    assert client.wait("sensor/air/status", "online").retain
+    client.wait("sensor/air", count=3)
+    assert len(client.all("sensor/air/status")) == 1, "told once, not with every reading"
+    assert retained(broker.port)["sensor/air/status"].text == "online"
+
+
+@pytest.mark.slow
+def test_readings_keep_their_interval(iotd, client, value_file):
+    iotd(sensors=[file_sensor(value_file)])
+    times = [m.time for m in client.wait("sensor/air", count=20)]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert all(abs(gap - 0.1) < 0.03 * SLOW for gap in gaps), gaps
+    assert abs(times[-1] - times[0] - 1.9) < 0.01 * SLOW
+
+
+@pytest.mark.parametrize(
+    "driver, channels",
+    [("bme280", ["temperature", "humidity", "pressure"]), ("bmp280", ["temperature", "pressure"])],
+)
+def test_simulated_chip_is_plausible(simulated, client, driver, channels):
+    simulated(sensors=[{**CHIP, "driver": driver}])
+    readings = [m.json for m in client.wait("sensor/air", count=5)]
+    limits = {"temperature": (0, 50, 1), "humidity": (0, 100, 3), "pressure": (900, 1100, 3)}
+    for reading in readings:
+        assert list(reading) == ["time", *channels]
+    for channel in channels:
+        low, high, step = limits[channel]
+        values = [reading[channel] for reading in readings]
+        assert all(low < value < high for value in values), (channel, values)
+        assert max(values) - min(values) < step, (channel, values)
+
+
+def test_simulated_chip_changes_slowly(simulated, client):
+    simulated(sensors=[CHIP])
+    first = client.wait("sensor/air").json["temperature"]
+    client.wait("sensor/air", match=lambda m: m.json["temperature"] != first)
+
+
+def test_simulated_input_changes_once_a_second(simulated, client):
+    simulated(inputs=[DOOR])
+    states = [m.json for m in client.wait("input/door", count=5, timeout=12 * SLOW)]
+    words = [state["state"] for state in states]
+    assert words in (["on", "off"] * 2 + ["on"], ["off", "on"] * 2 + ["off"])
+    times = [m.time for m in client.all("input/door")][1:5]  # the first is the state at start
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert all(abs(gap - 1) < 0.1 * SLOW for gap in gaps), gaps
+
+
+def test_states_are_exact_and_retained(simulated, broker, client):
+    simulated(inputs=[DOOR], outputs=[output("pump", 22)])
+    for topic in ("input/door", "output/pump"):
+        message = client.wait(topic)
+        assert re.fullmatch(rf'{{"time":"{TIME}","state":"(on|off)"}}', message.text), message
+        assert message.retain
+    held = retained(broker.port)
+    assert held["output/pump"].json["state"] == "off"
+    assert held["input/door"].json["state"] in ("on", "off")
+
+
+def test_stats_are_retained_counters(iotd, broker, client, value_file):
+    iotd(sensors=[file_sensor(value_file)])
+    first, second = client.wait("stats", count=2)
+    assert first.retain and isinstance(first.json, dict)
+    numbers = {k: v for k, v in second.json.items() if isinstance(v, (int, float))}
+    assert numbers, second
+    assert all(second.json[key] >= 0 for key in numbers)
+    assert any(second.json[k] > first.json[k] for k in numbers if k in first.json), "they count"
+    assert "stats" in retained(broker.port)
+
+
+@pytest.mark.parametrize("protocol, word", [(4, "p2"), (5, "p5")])
+def test_protocol_versions(simulated, broker, client, protocol, word):
+    simulated(mqtt={"protocol": protocol}, sensors=[CHIP], outputs=[output("pump", 22)])
+    assert f"({word}, " in broker.connection("iotd-test")
+    client.wait("sensor/air")
+    client.publish("output/pump/set", "on")
+    client.state("pump", "on")
+    assert client.result("ping")["version"]
+
+
+def test_protocol_5_is_the_default(iotd, broker):
+    iotd()
+    assert "(p5, " in broker.connection("iotd-test")
+
+
+def test_retain_and_qos_of_mqtt_are_the_default_of_sensors(iotd, broker, client, value_file):
+    sensors = [
+        file_sensor(value_file, "plain"),
+        file_sensor(value_file, "other", qos=0, retain=False),
+    ]
+    iotd(mqtt={"retain": True, "qos": 2}, sensors=sensors)
+    plain, other = client.wait("sensor/plain"), client.wait("sensor/other")
+    assert (plain.qos, plain.retain, other.qos, other.retain) == (2, True, 0, False)
+    held = retained(broker.port)
+    assert "sensor/plain" in held and "sensor/other" not in held
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_every_qos_delivers_each_reading_once(iotd, client, value_file, qos):
+    iotd(sensors=[file_sensor(value_file, qos=qos, retain=True)])
+    messages = client.wait("sensor/air", count=10)
+    assert {(m.qos, m.retain) for m in messages} == {(qos, True)}
+    assert len({m.text for m in messages}) == 10
+
+
+def test_sensor_topic_of_its_own(iotd, client, value_file):
+    iotd(sensors=[file_sensor(value_file, topic="attic/warmth")])
+    client.wait(match=lambda m: m.topic in ("attic/warmth", "iotd/test/attic/warmth"))
+    assert not client.all("sensor/air")
+
+
+def test_disabled_sensor_is_silent(iotd, client, value_file):
+    iotd(sensors=[file_sensor(value_file, "off", enabled=False), file_sensor(value_file, "on")])
+    client.wait("sensor/on", count=3)
+    assert not client.all("sensor/off/#")
+
+
+def test_topic_and_client_id_come_from_the_device(iotd, broker, clients):
+    client = clients(broker.port, prefix="iotd/shed-2")
+    iotd(device="shed-2")
+    client.wait("status", "online")
+    broker.connection("iotd-shed-2")
+
+
+def test_device_defaults_to_the_name_of_the_host(iotd, broker, clients):
+    host = socket.gethostname().split(".")[0]
+    client = clients(broker.port, prefix="#")
+    iotd(device=None)
+    message = client.wait(match=lambda m: m.topic.endswith("/status") and m.text == "online")
+    assert message.topic.split("/")[1].split(".")[0] == host
+
+
+def test_topic_and_client_id_can_be_named(iotd, broker, clients, value_file):
+    client = clients(broker.port, prefix="home/attic")
+    iotd(mqtt={"topic": "home/attic", "client_id": "me"}, sensors=[file_sensor(value_file)])
+    client.wait("status", "online")
+    client.wait("sensor/air")
+    broker.connection("me")
+    assert client.result("ping")["version"]
+    assert all(m.topic.startswith("home/attic/") for m in client.all())
+
+
+def test_keepalive_is_told_to_the_broker(iotd, broker):
+    iotd(mqtt={"keepalive": "7s"})
+    assert ", k7" in broker.connection("iotd-test")
+
+
+def test_keepalive_is_kept_without_traffic(iotd, broker, client):
+    iotd(mqtt={"keepalive": "5s"}, stats={"interval": "1h"})
+    client.wait("status", "online")
+    # The broker drops a silent client after 1.5 keepalives: 7.5 s. Nothing can be awaited here:
+    # that nothing happens is the point.
+    with pytest.raises(AssertionError):
+        client.wait("status", "offline", timeout=9)
+    client.settle()
+    assert len(client.all("status", "online")) == 1
+
+
+@pytest.fixture
+def locked_broker(brokers, tmp_path):
+    """A broker that wants greenhouse / secret."""
+    path = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", path, "greenhouse", "secret"], check=True)
+    return brokers(f"allow_anonymous false\npassword_file {path}\n")
+
+
+@pytest.mark.parametrize("ending", ["", "\n"], ids=["bare", "with a line end"])
+def test_password_from_a_file(locked_broker, clients, start_iotd, tmp_path, ending):
+    client = clients(locked_broker.port, login=("greenhouse", "secret"))
+    (tmp_path / "password").write_text("secret" + ending, encoding="ascii")
+    access = {"username": "greenhouse", "password_file": str(tmp_path / "password")}
+    start_iotd(configuration(locked_broker.url, mqtt=access))
+    client.wait("status", "online")
+    assert "u'greenhouse'" in locked_broker.connection("iotd-test")
+
+
+def test_password_in_the_configuration(locked_broker, clients, start_iotd):
+    client = clients(locked_broker.port, login=("greenhouse", "secret"))
+    access = {"username": "greenhouse", "password": "secret"}
+    start_iotd(configuration(locked_broker.url, mqtt=access))
+    client.wait("status", "online")
+
+
+def test_password_from_the_systemd_credential(locked_broker, clients, start_iotd, tmp_path):
+    client = clients(locked_broker.port, login=("greenhouse", "secret"))
+    (tmp_path / "mqtt-password").write_text("secret", encoding="ascii")
+    start_iotd(
+        configuration(locked_broker.url, mqtt={"username": "greenhouse"}),
+        env={"CREDENTIALS_DIRECTORY": str(tmp_path)},
+    )
+    client.wait("status", "online")
+
+
+def test_wrong_password_is_told_once_and_tried_again(locked_broker, start_iotd):
+    access = {"username": "greenhouse", "password": "hunter2"}
+    daemon = start_iotd(configuration(locked_broker.url, mqtt=access))
+    locked_broker.log.wait(lambda line: "not authori" in line.text, count=3)
+    told = daemon.log.all(lambda line: str(locked_broker.port) in line.text)
+    assert len(told) == 1, daemon.text()
+    assert "hunter2" not in daemon.text(), "a password is never logged"
+
+
+def test_password_file_that_is_not_there_is_told(locked_broker, start_iotd):
+    access = {"username": "greenhouse", "password_file": "/none/password"}
+    daemon = start_iotd(configuration(locked_broker.url, mqtt=access))
+    daemon.log.wait(lambda line: "/none/password" in line.text and "No such file" in line.text)
+
+
+def test_unix_socket(brokers, clients, start_iotd, tmp_path):
+    broker = brokers(f"allow_anonymous true\nlistener 0 {tmp_path}/mqtt\nallow_anonymous true\n")
+    client = clients(broker.port)
+    daemon = start_iotd(configuration(f"unix:{tmp_path}/mqtt"))
+    client.wait("status", "online")
+    daemon.supervisor.status(lambda text: f"connected to unix:{tmp_path}/mqtt" in text)
+
+
+def test_brokers_are_tried_in_order(broker, client, proxies, start_iotd):
+    dead, live, spare = proxies(1), proxies(broker.port), proxies(broker.port)
+    dead.cut()
+    daemon = start_iotd(configuration([dead.url, live.url, spare.url]))
+    client.wait("status", "online")
+    daemon.supervisor.status(lambda text: live.url in text)
+    assert not spare.accepted.all()

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Load: 1,000 file sensors at 1 s and 100 at 100 ms keep their schedule (issue 2).
+
+A reading's own time tells when the file was read. The schedule is a grid of the interval from an
+unknown start; the earliest reading of all gives the grid's phase, and lateness is the way from it.
+"""
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+
+import pytest
+
+from iotd_harness import PATIENCE, SLOW, file_sensor
+
+SLOW_ONES, FAST_ONES = 1000, 100
+SECONDS = 10
+
+# "On an idle machine": the broker and the client are load of ours and must not count.
+FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
+
+# How late this machine lets anybody be just now: a process that has 2 ms of work every 20 ms.
+SLEEPER = """
+import sys, time
+late, due = [], time.monotonic()
+for _ in range(int(sys.argv[1]) * 50):
+    due += 0.02
+    time.sleep(max(0, due - time.monotonic()))
+    spent = time.process_time()
+    while time.process_time() - spent < 0.002:
+        pass
+    late.append(time.monotonic() - due - 0.002)
+print(sorted(late)[len(late) * 99 // 100])
+"""
+
+
+def lateness(times, interval):
+    """How late each time is on the grid of `interval` that the earliest of them lies on."""
+    phases = [time % interval for time in times]
+    # The grid wraps round: turn it so that the readings do not lie on the seam.
+    seam = min(phases) if max(phases) - min(phases) < interval / 2 else interval / 2
+    turned = [(phase - seam) % interval for phase in phases]
+    first = min(turned)
+    return [phase - first for phase in turned]
+
+
+def percentile(numbers, percent):
+    return sorted(numbers)[min(len(numbers) - 1, int(len(numbers) * percent / 100))]
+
+
+def test_lateness_is_measured_from_the_grid():
+    assert lateness([1.0, 2.0, 3.0], 1) == [0, 0, 0]
+    assert lateness([0.999, 2.001], 1) == pytest.approx([0, 0.002])
+    assert percentile(range(1000), 99) == 990
+
+
+@pytest.fixture(name="load")
+def fixture_load(iotd, broker, clients, tmp_path):
+    """Start the load; the client hears it at QoS 0 to be no burden."""
+    folder = tmp_path / "values"
+    folder.mkdir()
+    for number in range(SLOW_ONES + FAST_ONES):
+        (folder / f"f{number}").write_text(f"{number}\n", encoding="ascii")
+    client = clients(broker.port, qos=0, subscribe="iotd/test/#")
+    sensors = [
+        file_sensor(folder / f"f{n}", interval="1s" if n < SLOW_ONES else "100ms")
+        for n in range(SLOW_ONES + FAST_ONES)
+    ]
+    return iotd(sensors=sensors, prefix=FIRST), client
+
+
+@pytest.mark.slow
+def test_a_thousand_sensors_keep_their_schedule(load):
+    daemon, client = load
+    command = [*FIRST, sys.executable, "-c", SLEEPER, str(SECONDS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeper:
+        rounds = SECONDS * 10
+        client.wait(f"sensor/f{SLOW_ONES}", count=rounds, timeout=SECONDS + PATIENCE)
+        client.settle()
+        machine = float(sleeper.stdout.read())
+    print(f"this machine: p99 {machine * 1000:.1f} ms late")
+    limit = 0.005 if machine < 0.0015 else 0.05  # the promise is for an idle machine
+
+    times = defaultdict(list)
+    for message in client.all("sensor/+"):
+        times[message.topic].append(message.time)
+    assert len(times) == SLOW_ONES + FAST_ONES
+
+    grids = {1.0: [], 0.1: []}
+    settled = min(times["iotd/test/sensor/f0"]) + 1.5  # after the start with all its first times
+    for topic, own in times.items():
+        interval = 1.0 if int(topic.rpartition("f")[2]) < SLOW_ONES else 0.1
+        expected = SECONDS / interval
+        assert len(own) >= expected - 1, (topic, len(own))
+        own = [time for time in own if time > settled]
+        assert round((own[-1] - own[0]) / interval) == len(own) - 1, (topic, "has a hole", own)
+        grids[interval].extend(own)
+    for interval, all_times in grids.items():
+        late = lateness(all_times, interval)
+        p99 = percentile(late, 99)
+        p50 = percentile(late, 50)
+        print(f"{interval} s: p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms late")
+        assert p99 < limit * SLOW, (interval, p99)
+
+        # Drift: the grid of the last second against the grid of the first.
+        begin, end = min(all_times), max(all_times)
+        early = [l for t, l in zip(all_times, late) if t < begin + 2]
+        final = [l for t, l in zip(all_times, late) if t > end - 2]
+        assert abs(percentile(final, 50) - percentile(early, 50)) < limit * SLOW
+    assert daemon.running
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SLOW > 1, reason="a sanitizer's memory is not iotd's")
+def test_memory_does_not_grow_under_load(load):
+    """One minute; the first quarter is for buffers that find their size."""
+    daemon, client = load
+    sensor = f"sensor/f{SLOW_ONES}"
+    client.wait(sensor, count=150, timeout=15 + PATIENCE)
+    first, descriptors = daemon.kib(), daemon.descriptors()
+    client.wait(sensor, count=600, timeout=60 + PATIENCE)
+    grown = daemon.kib() - first
+    print(f"RSS {first} KiB after 15 s, {grown:+d} KiB after 60 s")
+    assert grown <= 128 * SLOW
+    assert daemon.descriptors() <= descriptors
+    code, seconds = daemon.stop()
+    assert code == 0 and seconds < 0.5 * SLOW
+
+
+@pytest.mark.slow
+def test_commands_are_answered_under_load(load):
+    _, client = load
+    client.wait("sensor/f0", count=2)
+    for _ in range(20):
+        client.settle()
+    assert client.result("read", name="f7")["value"] == 7
+
+
+@pytest.mark.slow
+def test_kilohertz_sensor_skips_rather_than_piles_up(iotd, client, value_file):
+    """One reading a millisecond, the smallest interval; what is missed is not made up for."""
+    iotd(sensors=[file_sensor(value_file, interval="1ms")])
+    times = [m.time for m in client.wait("sensor/air", count=2000)]
+    assert times == sorted(times)
+    assert (times[-1] - times[0]) < 3 * SLOW
+    assert len(set(times)) > 0.9 * len(times), "not several at one instant"
