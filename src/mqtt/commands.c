@@ -218,7 +218,9 @@ static void commands_reply(struct commands *c, const struct received *received, 
 	const char *topic = c->reply_topic;
 	struct reply *reply;
 
-	if (received->response_topic && received->response_topic[0] != '\0')
+	/* not into $SYS and its like: brokers end the connection of who publishes there */
+	if (received->response_topic && received->response_topic[0] != '\0' &&
+	    received->response_topic[0] != '$')
 		topic = received->response_topic;
 	if (!text || reply_new(&reply, topic, text, received->correlation,
 			       received->correlation_length) < 0) {

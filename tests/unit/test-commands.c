@@ -240,6 +240,23 @@ START_TEST(a_response_topic_gets_the_reply_with_its_correlation_data)
 }
 END_TEST
 
+START_TEST(a_response_topic_of_the_brokers_own_is_not_used)
+{
+	const char *request = "{\"command\":\"ping\"}";
+	struct incoming incoming = {
+		.topic = "iotd/g/command",
+		.payload = request,
+		.length = strlen(request),
+		.response_topic = "$SYS/broker/uptime",
+	};
+
+	commands_receive(commands, &incoming);
+	turn(1);
+	ck_assert_int_eq(replies, 1);
+	ck_assert_str_eq(reply_topic, "iotd/g/reply");
+}
+END_TEST
+
 /* --- what is understood --------------------------------------------------------------------- */
 
 static const struct {
@@ -606,6 +623,7 @@ int main(void)
 	tcase_add_loop_test(tests, replies_are_exact, 0, (int)ARRAY_SIZE(answers));
 	tcase_add_test(tests, stats_are_those_of_the_topic);
 	tcase_add_test(tests, a_response_topic_gets_the_reply_with_its_correlation_data);
+	tcase_add_test(tests, a_response_topic_of_the_brokers_own_is_not_used);
 	tcase_add_loop_test(tests, well_formed_commands_are_carried_out, 0,
 			    (int)ARRAY_SIZE(understood));
 	tcase_add_loop_test(tests, bad_commands_are_named_and_change_nothing, 0,
