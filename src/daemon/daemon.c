@@ -12,21 +12,24 @@
  * the kernel is left behind with all that it may still touch.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon.h"
 #include "iotd/clock.h"
 #include "iotd/log.h"
 
-#define STOP_US	       (2 * USEC_PER_SEC)
-#define TOLD_US	       (200 * USEC_PER_MSEC)
-#define WORKERS_END_US (300 * USEC_PER_MSEC)
+#define DESCRIPTORS_SPARE 64
+#define STOP_US		  (2 * USEC_PER_SEC)
+#define TOLD_US		  (200 * USEC_PER_MSEC)
+#define WORKERS_END_US	  (300 * USEC_PER_MSEC)
 /* lines that do not answer must not keep systemd waiting */
-#define READY_LIMIT_US (2 * USEC_PER_SEC)
+#define READY_LIMIT_US	  (2 * USEC_PER_SEC)
 /* a task that is later than this makes no progress */
-#define PROGRESS_US    (10 * USEC_PER_SEC)
+#define PROGRESS_US	  (10 * USEC_PER_SEC)
 
 /* --- the joint of the devices --------------------------------------------------------------- */
 
@@ -403,10 +406,39 @@ static int build_link(struct daemon *daemon)
 	return mqtt_new(&daemon->mqtt, &parts);
 }
 
+/*
+ * Room for a descriptor a file, line and bus: the soft limit is 1024 by default for the sake of
+ * select(), which nobody here calls. And the kernel's table grows to its size now: growing it while threads
+ * run waits for all processors each time.
+ */
+static void reserve_descriptors(const struct settings *settings)
+{
+	rlim_t wanted = settings->sensor_count + settings->input_count + settings->output_count +
+			settings->i2c_count + DESCRIPTORS_SPARE;
+	struct rlimit limit;
+	int fd;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur < wanted) {
+		log_warning("this configuration wants %llu open files, the limit is %llu: some "
+			    "sensors will be offline (LimitNOFILE= in the unit)",
+			    (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
+		return;
+	}
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)wanted - 1);
+	closep(&fd);
+}
+
 static int build(struct daemon *daemon, const struct daemon_options *options)
 {
 	int r;
 
+	reserve_descriptors(daemon->settings);
 	r = reactor_new(&daemon->reactor);
 	if (r < 0)
 		return r;
