@@ -12,24 +12,22 @@
  * the kernel is left behind with all that it may still touch.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "daemon.h"
 #include "iotd/clock.h"
+#include "iotd/descriptor.h"
 #include "iotd/log.h"
 
-#define DESCRIPTORS_SPARE 64
-#define STOP_US		  (2 * USEC_PER_SEC)
-#define TOLD_US		  (200 * USEC_PER_MSEC)
-#define WORKERS_END_US	  (300 * USEC_PER_MSEC)
+#define STOP_US	       (2 * USEC_PER_SEC)
+#define TOLD_US	       (200 * USEC_PER_MSEC)
+#define WORKERS_END_US (300 * USEC_PER_MSEC)
 /* lines that do not answer must not keep systemd waiting */
-#define READY_LIMIT_US	  (2 * USEC_PER_SEC)
+#define READY_LIMIT_US (2 * USEC_PER_SEC)
 /* a task that is later than this makes no progress */
-#define PROGRESS_US	  (10 * USEC_PER_SEC)
+#define PROGRESS_US    (10 * USEC_PER_SEC)
 
 /* --- the joint of the devices --------------------------------------------------------------- */
 
@@ -406,32 +404,15 @@ static int build_link(struct daemon *daemon)
 	return mqtt_new(&daemon->mqtt, &parts);
 }
 
-/*
- * Room for a descriptor a file, line and bus: the soft limit is 1024 by default for the sake of
- * select(), which nobody here calls. And the kernel's table grows to its size now: growing it while threads
- * run waits for all processors each time.
- */
 static void reserve_descriptors(const struct settings *settings)
 {
-	rlim_t wanted = settings->sensor_count + settings->input_count + settings->output_count +
-			settings->i2c_count + DESCRIPTORS_SPARE;
-	struct rlimit limit;
-	int fd;
+	size_t wanted = settings->sensor_count + settings->input_count + settings->output_count +
+			settings->i2c_count;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (limit.rlim_cur < wanted) {
-		log_warning("this configuration wants %llu open files, the limit is %llu: some "
-			    "sensors will be offline (LimitNOFILE= in the unit)",
-			    (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
-		return;
-	}
-	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)wanted - 1);
-	closep(&fd);
+	if (descriptors_reserve(wanted) == -EMFILE)
+		log_warning("%zu sensors, lines and buses want more open files than the limit "
+			    "allows: some will be offline (LimitNOFILE= in the unit)",
+			    wanted);
 }
 
 static int build(struct daemon *daemon, const struct daemon_options *options)

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "iotd/descriptor.h"
 #include "iotd/driver.h"
 #include "iotd/parse.h"
 
@@ -115,6 +116,8 @@ static int file_open_path(struct source *source, int *ret_fd, struct stat *statu
 	fd = open(file_path(source), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, status) < 0)
 		return file_fail_errno(source, errno);
+	if (descriptor_is_scarce(fd))
+		return file_fail_errno(source, EMFILE);
 	r = file_check_kind(source, status);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "iotd/drivers.h"
@@ -303,6 +304,23 @@ START_TEST(a_file_that_may_not_be_read)
 }
 END_TEST
 
+/* a broker that is to be connected to must find one when thousands of files have been opened */
+START_TEST(the_last_descriptors_are_left_to_others)
+{
+	struct rlimit before, few;
+	double value;
+
+	put_text(path, "1");
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 34; /* 32 are kept, 0 to 2 are in use */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_fails(-EMFILE, "Too many open files");
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_int_eq(read_value(&value), 0);
+}
+END_TEST
+
 START_TEST(procfs_is_readable)
 {
 	double value = (double)NAN;
@@ -370,6 +388,7 @@ int main(void)
 	tcase_add_test(tests, a_file_that_becomes_a_fifo_is_refused);
 	tcase_add_test(tests, a_folder_and_a_device_are_refused);
 	tcase_add_test(tests, a_file_that_may_not_be_read);
+	tcase_add_test(tests, the_last_descriptors_are_left_to_others);
 	tcase_add_test(tests, procfs_is_readable);
 	tcase_add_test(tests, numbers_do_not_depend_on_the_locale);
 	tcase_add_test(tests, the_channel_comes_from_the_options);
