@@ -9,7 +9,8 @@
 
 #include "iotd/log.h"
 
-#define DEVICE_MAX 128
+#define DEVICE_MAX     128
+#define SPOOL_PATH_MAX 400 /* leaves room for ".damaged-TIME" */
 
 static const char *const level_words[] = { "debug", "info", "notice", "warning", "err", NULL };
 
@@ -35,6 +36,19 @@ static void check_level(struct load *load, const config_setting_t *setting, void
 		*(int *)member = log_level_from_name(level_words[index]);
 }
 
+static void check_spool_path(struct load *load, const config_setting_t *setting, void *member)
+{
+	const char *path = *(char **)member;
+	char written[QUOTE_SIZE];
+
+	if (*path != '\0' && *path != '/')
+		fault_at(&load->faults, setting,
+			 "%s is no absolute path (\"\" keeps readings in memory only)",
+			 fault_quote(written, path));
+	else if (strlen(path) > SPOOL_PATH_MAX)
+		fault_at(&load->faults, setting, "is longer than %d bytes", SPOOL_PATH_MAX);
+}
+
 #define ROOT(member) KEY_PLACE(settings, member)
 
 const struct key root_keys[] = {
@@ -48,7 +62,8 @@ const struct key root_keys[] = {
 #define SPOOL(member) KEY_PLACE(spool_settings, member)
 
 static const struct key spool_keys[] = {
-	{ "path", KEY_STRING, SPOOL(path), .preset = "/var/lib/iotd/spool.db" },
+	{ "path", KEY_STRING, SPOOL(path), .preset = "/var/lib/iotd/spool.db",
+	  .check = check_spool_path },
 	{ "max_size", KEY_SIZE, SPOOL(max_size), .preset = "64M",
 	  .range = { 1U << 16, 1ULL << 40 } },
 	{ NULL },

@@ -37,8 +37,6 @@ static const struct {
 	{ "mqtt.discovery.enabled", SERVED_ONLY, "false" },
 	{ "mqtt.compat", SERVED_ONLY, "" },
 	{ "mqtt.expiry", SERVED_ONLY, "0s" },
-	/* "" is served: memory only. The default is accepted, and means memory only as well for now */
-	{ "spool.path", SERVED_ONLY, "/var/lib/iotd/spool.db" },
 	{ "stats.textfile", SERVED_ONLY, "" },
 	{ "driver_dir", SERVED_ONLY, "/usr/lib/iotd/drivers" },
 	{ "commands.allow", SERVED_NOT, "reload" },

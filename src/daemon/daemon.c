@@ -22,6 +22,7 @@
 #include "iotd/log.h"
 
 #define STOP_US	       (2 * USEC_PER_SEC)
+#define SPOOL_END_US   (300 * USEC_PER_MSEC) /* of these: what is left goes to the file */
 #define TOLD_US	       (200 * USEC_PER_MSEC)
 #define WORKERS_END_US (300 * USEC_PER_MSEC)
 /* lines that do not answer must not keep systemd waiting */
@@ -246,16 +247,23 @@ static int stopped(struct task *task, int result)
 	return 0;
 }
 
-static int link_stopped(struct task *task, int result)
+static int spool_stopped(struct task *task, int result)
 {
 	struct daemon *daemon = task_data(task);
 
-	if (result == -ETIMEDOUT && daemon->stats.queued > 0)
-		log_warning("stopped; %llu messages were not acknowledged in time",
-			    (unsigned long long)daemon->stats.queued);
-	else
-		log_info("stopped");
+	spooling_log_end(daemon, result == 0);
 	return task_await_for(task, daemon->told, TOLD_US, stopped);
+}
+
+static int link_stopped(struct task *task, int result)
+{
+	struct daemon *daemon = task_data(task);
+	struct future *stored = spool_stop(daemon->spool);
+
+	(void)result; /* what was not acknowledged is in the spool */
+	if (!stored)
+		return spool_stopped(task, -ENOENT);
+	return task_await_for(task, stored, SPOOL_END_US, spool_stopped);
 }
 
 static int stop_link(struct task *task, int result)
@@ -263,7 +271,8 @@ static int stop_link(struct task *task, int result)
 	struct daemon *daemon = task_data(task);
 
 	(void)result;
-	return task_await_for(task, mqtt_stop(daemon->mqtt, daemon->stop_deadline_us),
+	return task_await_for(task,
+			      mqtt_stop(daemon->mqtt, daemon->stop_deadline_us - SPOOL_END_US),
 			      STOP_US + USEC_PER_SEC / 2, link_stopped);
 }
 
@@ -439,7 +448,7 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 		r = notify_new(&daemon->notify, daemon->workers, daemon->reactor, is_healthy,
 			       daemon);
 	if (r == 0)
-		r = spool_new(&daemon->spool, &daemon->settings->spool, &daemon->stats);
+		r = spooling_new(daemon);
 	if (r == 0)
 		r = build_link(daemon);
 	if (r == 0)

@@ -27,6 +27,7 @@ struct daemon {
 	struct device_events events;
 	struct output_rules rules;
 	struct mqtt_events mqtt_events;
+	struct spool_events spool_events;
 	struct control control;
 
 	struct sensor **sensors;
@@ -39,6 +40,8 @@ struct daemon {
 	struct future *told;   /* systemd knows that we are stopping */
 	struct future **exits; /* of outputs, while stopping */
 	size_t exits_awaited;
+	bool spool_fails;
+	int64_t spool_failed_us;
 	int64_t stop_deadline_us;
 
 	struct reactor_timer ready_timer; /* set until READY=1, at the latest then */
@@ -51,6 +54,12 @@ struct daemon {
 
 /** control_execute() - carry out a command: daemon->control */
 void control_execute(struct control *control, struct command *command);
+
+/** spooling_new() - daemon->spool, and its joint. Return: 0; -ENOMEM */
+int spooling_new(struct daemon *daemon);
+
+/** spooling_log_end() - "stopped", and what becomes of the readings that are left; @is_stored: in the file */
+void spooling_log_end(const struct daemon *daemon, bool is_stored);
 
 /** status_start() - begin with T/stats. Return: 0; -ENOMEM */
 int status_start(struct daemon *daemon);

@@ -259,6 +259,11 @@ static void publisher_burst(struct reactor_call *call)
 	publisher_tell_idle(p);
 }
 
+static void publisher_spool_ready(void *data)
+{
+	publisher_schedule(data);
+}
+
 int publisher_new(struct publisher **ret, const struct publisher_parts *parts)
 {
 	cleanup(publisher_freep) struct publisher *p = NULL;
@@ -270,6 +275,7 @@ int publisher_new(struct publisher **ret, const struct publisher_parts *parts)
 	p->parts = *parts;
 	p->pump.run = publisher_burst;
 	p->last_reply = &p->first_reply;
+	spool_on_ready(parts->spool, publisher_spool_ready, p);
 	burst_init(&p->refusals, parts->reactor, LOG_WARNING, "messages were refused");
 	burst_init(&p->discards, parts->reactor, LOG_WARNING, "readings were discarded");
 	r = states_new(&p->states);
@@ -284,6 +290,7 @@ struct publisher *publisher_free(struct publisher *publisher)
 	if (!publisher)
 		return NULL;
 	publisher_down(publisher);
+	spool_on_ready(publisher->parts.spool, NULL, NULL);
 	burst_stop(&publisher->refusals);
 	burst_stop(&publisher->discards);
 	states_free(publisher->states);
@@ -317,10 +324,10 @@ void publisher_down(struct publisher *publisher)
 
 void publisher_push(struct publisher *publisher, struct message *message)
 {
-	int discarded = spool_push(publisher->parts.spool, message);
+	uint64_t discarded = spool_push(publisher->parts.spool, message);
 
 	if (discarded > 0)
-		burst_note(&publisher->discards, (uint64_t)discarded,
+		burst_note(&publisher->discards, discarded,
 			   "the queue of readings for the broker is full (spool.max_size): "
 			   "the oldest are discarded");
 	publisher_schedule(publisher);

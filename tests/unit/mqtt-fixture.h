@@ -428,7 +428,8 @@ static void use_broker(size_t i, const char *host, int port)
 static void setup(void)
 {
 	static char client_id[] = "iotd-test", topic[] = "iotd/t";
-	const struct spool_settings spool_settings = { .max_size = 64 << 20 };
+	static const struct spool_settings spool_settings = { .max_size = 64 << 20 };
+	struct spool_parts spool_parts = { .settings = &spool_settings, .stats = &stats };
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)strcpy(directory, "/tmp/test-mqtt-XXXXXX");
@@ -453,7 +454,8 @@ static void setup(void)
 	control.execute = execute;
 	ck_assert_int_eq(reactor_new(&reactor), 0);
 	ck_assert_int_eq(workers_new(&workers, reactor, 2), 0);
-	ck_assert_int_eq(spool_new(&spool, &spool_settings, &stats), 0);
+	spool_parts.reactor = reactor;
+	ck_assert_int_eq(spool_new(&spool, &spool_parts), 0);
 }
 
 static void start(void)

@@ -211,7 +211,9 @@ END_TEST
 static const struct example group_examples[] = {
 	{ "spool = { path = \"\"; max_size = \"1M\"; };", "" },
 	{ "spool = { path = \"/var/lib/iotd/spool.db\"; max_size = 1048576; };", "" },
-	{ "spool = { path = \"/x\"; };", "1: spool.path: \"/x\" is not supported yet" },
+	{ "spool = { path = \"/x\"; };", "" },
+	{ "spool = { path = \"spool.db\"; };",
+	  "1: spool.path: \"spool.db\" is no absolute path (\"\" keeps readings in memory only)" },
 	{ "spool = { max_size = \"1\"; };",
 	  "1: spool.max_size: \"1\" is out of range (64K to 1T)" },
 	{ "spool = { max_size = \"64MB\"; };",

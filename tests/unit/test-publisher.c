@@ -97,7 +97,8 @@ static void count_idle(struct publisher_events *e)
 
 static void setup(void)
 {
-	const struct spool_settings settings = { .path = NULL, .max_size = 64 << 20 };
+	static const struct spool_settings settings = { .path = NULL, .max_size = 64 << 20 };
+	struct spool_parts spool_parts = { .settings = &settings, .stats = &stats };
 	struct publisher_parts parts = { .wire = &line.wire, .stats = &stats, .events = &events };
 
 	memset(&line, 0, sizeof(line));
@@ -108,7 +109,8 @@ static void setup(void)
 	events.idle = count_idle;
 	idle_calls = 0;
 	ck_assert_int_eq(reactor_new_virtual(&reactor, 0), 0);
-	ck_assert_int_eq(spool_new(&spool, &settings, &stats), 0);
+	spool_parts.reactor = reactor;
+	ck_assert_int_eq(spool_new(&spool, &spool_parts), 0);
 	parts.reactor = reactor;
 	parts.spool = spool;
 	ck_assert_int_eq(publisher_new(&publisher, &parts), 0);

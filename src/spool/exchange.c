@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "exchange.h"
+
+void rows_add(struct rows *rows, int64_t row)
+{
+	size_t size = rows->size ? rows->size * 2 : 256;
+	int64_t *grown;
+
+	if (rows->count == rows->size) {
+		grown = reallocarray(rows->rows, size, sizeof(*grown));
+		if (!grown)
+			return;
+		rows->rows = grown;
+		rows->size = size;
+	}
+	rows->rows[rows->count++] = row;
+}
+
+static int job_open(struct exchange *x)
+{
+	int r;
+
+	x->store = store_close(x->store);
+	r = store_open(&x->store, x->path, x->is_damaged, x->aside);
+	x->is_damaged &= x->aside[0] == '\0';
+	return r < 0 ? r : store_rows(x->store, &x->found);
+}
+
+static int job_sync(struct exchange *x)
+{
+	const struct store_change *change = &x->change;
+	int64_t first = x->wanted.first;
+	int r;
+
+	if (change->message_count > 0 || change->removed_count > 0 || change->trim.bytes > 0) {
+		r = store_write(x->store, change, &x->result);
+		if (r < 0)
+			return r;
+		x->is_written = true;
+	}
+	if (x->wanted.count == 0)
+		return 0;
+	if (first <= x->result.trimmed.last)
+		first = x->result.trimmed.last + 1;
+	r = store_load(x->store, first, x->wanted.last, x->loaded, LOAD_BATCH);
+	x->loaded_count = r < 0 ? 0 : r;
+	return r < 0 ? r : 0;
+}
+
+int exchange_run(struct worker_job *job)
+{
+	struct exchange *x = container_of(job, struct exchange, job);
+
+	switch (x->phase) {
+	case PHASE_LOOK:
+		if (access(x->path, F_OK) < 0 && errno == ENOENT)
+			return 0; /* made when there is something to write */
+		return job_open(x);
+	case PHASE_OPEN:
+		return job_open(x);
+	case PHASE_SYNC:
+		return job_sync(x);
+	case PHASE_CLOSE:
+		x->store = store_close(x->store);
+		return 0;
+	}
+	return 0;
+}
