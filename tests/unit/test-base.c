@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "fixture.h"
+
 #include "iotd/base.h"
 #include "iotd/clock.h"
 #include "iotd/parse.h"
@@ -287,8 +289,6 @@ int main(void)
 {
 	Suite *suite = suite_create("base");
 	TCase *cases = tcase_create("base");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(cases, duration_is_exact_or_refused, 0, ARRAY_SIZE(durations));
 	tcase_add_loop_test(cases, duration_is_written_as_it_is_read, 0, ARRAY_SIZE(formats));
@@ -301,9 +301,5 @@ int main(void)
 	tcase_add_test(cases, descriptor_is_closed_or_given_away);
 	suite_add_tcase(suite, cases);
 
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

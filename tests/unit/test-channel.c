@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/device.h"
 
@@ -486,14 +488,8 @@ static TCase *window_cases(void)
 int main(void)
 {
 	Suite *suite = suite_create("channel");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(suite, scale_cases());
 	suite_add_tcase(suite, window_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

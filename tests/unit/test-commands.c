@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/json.h"
 #include "iotd/log.h"
@@ -616,8 +618,6 @@ int main(void)
 {
 	Suite *suite = suite_create("commands");
 	TCase *tests = tcase_create("commands");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_loop_test(tests, replies_are_exact, 0, (int)ARRAY_SIZE(answers));
@@ -640,8 +640,5 @@ int main(void)
 	tcase_add_test(tests, a_burst_is_one_line_and_a_number);
 	tcase_add_test(tests, topics_to_subscribe_to);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "config-fixture.h"
+#include "fixture.h"
 
 #include "iotd/base.h"
 
@@ -350,8 +351,6 @@ int main(void)
 {
 	Suite *suite = suite_create("config-hostile");
 	TCase *tests = tcase_create("config-hostile");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_unchecked_fixture(tests, folder_enter, folder_leave);
 	tcase_set_timeout(tests, 60);
@@ -365,9 +364,5 @@ int main(void)
 	tcase_add_test(tests, a_mutated_example);
 	tcase_add_test(tests, many_faults);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "fixture.h"
+
 #include "iotd/drivers.h"
 
 enum {
@@ -372,8 +374,6 @@ int main(void)
 {
 	Suite *suite = suite_create("file");
 	TCase *tests = tcase_create("file");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, numbers_are_read, 0, (int)ARRAY_SIZE(numbers));
@@ -394,8 +394,5 @@ int main(void)
 	tcase_add_test(tests, the_channel_comes_from_the_options);
 	tcase_add_loop_test(tests, a_bad_channel_makes_no_source, 0, (int)ARRAY_SIZE(bad_channels));
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "bus/i2c-dev.h"
 
 #define CHIP  0x76
@@ -528,8 +530,6 @@ int main(void)
 {
 	Suite *suite = suite_create("i2c");
 	TCase *tests = tcase_create("i2c");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, addresses_that_are_reserved_are_refused, 0,
@@ -554,8 +554,5 @@ int main(void)
 	tcase_add_test(tests, the_real_kernel_without_an_adapter);
 	tcase_add_test(tests, free_takes_null);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

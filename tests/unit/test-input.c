@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/device.h"
 #include "iotd/log.h"
@@ -592,15 +594,9 @@ static TCase *hang_cases(void)
 int main(void)
 {
 	Suite *suite = suite_create("input");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(suite, edge_cases());
 	suite_add_tcase(suite, failure_cases());
 	suite_add_tcase(suite, hang_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -20,6 +20,8 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "fixture.h"
+
 #include "iotd/base.h"
 #include "iotd/clock.h"
 #include "iotd/log.h"
@@ -477,15 +479,10 @@ static TCase *own_cases(void)
 int main(void)
 {
 	Suite *suite = suite_create("log");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	(void)unsetenv("JOURNAL_STREAM");
 	suite_add_tcase(suite, line_cases());
-	if (srunner_fork_status(runner) == CK_FORK)
+	if (tests_fork())
 		suite_add_tcase(suite, own_cases());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/json.h"
 #include "iotd/message.h"
@@ -211,8 +213,6 @@ int main(void)
 {
 	Suite *suite = suite_create("message");
 	TCase *tests = tcase_create("message");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, a_reading_is_one_object_in_the_channels_order);
 	tcase_add_loop_test(tests, numbers_are_rounded_and_short, 0, (int)ARRAY_SIZE(numbers));
@@ -222,8 +222,5 @@ int main(void)
 	tcase_add_test(tests, stats_are_flat_and_in_seconds);
 	tcase_add_loop_test(tests, topics_are_joined, 0, (int)ARRAY_SIZE(topics));
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/model.h"
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -176,8 +178,6 @@ int main(void)
 {
 	Suite *suite = suite_create("model");
 	TCase *cases = tcase_create("model");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(cases, number_is_the_shortest_text_with_so_many_digits, 0,
 			    ARRAY_SIZE(numbers));
@@ -191,9 +191,5 @@ int main(void)
 	tcase_add_test(cases, command_has_one_name);
 	suite_add_tcase(suite, cases);
 
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The MQTT layer and a real broker that is slow, late, killed, stopped, locked, or no broker at all. */
+#include "fixture.h"
 #include "mqtt-fixture.h"
 
 /* --- tests ---------------------------------------------------------------------------------- */
@@ -567,8 +568,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mqtt");
 	TCase *tests = tcase_create("mqtt");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_checked_fixture(tests, setup, teardown);
@@ -604,8 +603,5 @@ int main(void)
 	tcase_add_loop_test(tests, free_at_any_moment, 0, 16);
 	tcase_add_test(tests, reconnecting_for_long_leaks_nothing);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

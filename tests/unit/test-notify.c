@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/log.h"
 #include "iotd/service.h"
@@ -294,8 +296,6 @@ int main(void)
 {
 	Suite *suite = suite_create("notify");
 	TCase *cases = tcase_create("notify");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(cases, set_up, tear_down);
 	tcase_set_timeout(cases, 30);
@@ -311,9 +311,5 @@ int main(void)
 	tcase_add_test(cases, a_systemd_that_is_gone_is_no_error);
 	tcase_add_loop_test(cases, it_may_be_freed_with_something_to_say, 0, 2);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

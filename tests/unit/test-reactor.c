@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fixture.h"
+
 #include "iotd/base.h"
 #include "iotd/clock.h"
 #include "iotd/reactor.h"
@@ -1334,15 +1336,9 @@ static TCase *real_cases(void)
 int main(void)
 {
 	Suite *suite = suite_create("reactor");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(suite, virtual_cases());
 	suite_add_tcase(suite, signal_cases());
 	suite_add_tcase(suite, real_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

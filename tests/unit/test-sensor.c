@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fixture.h"
+
 #include "iotd/clock.h"
 #include "iotd/device.h"
 #include "iotd/log.h"
@@ -1059,16 +1061,10 @@ static TCase *hang_cases(void)
 int main(void)
 {
 	Suite *suite = suite_create("sensor");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(suite, schedule_cases());
 	suite_add_tcase(suite, failure_cases());
 	suite_add_tcase(suite, command_cases());
 	suite_add_tcase(suite, hang_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

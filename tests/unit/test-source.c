@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/driver.h"
 
 struct counting_state {
@@ -145,8 +147,6 @@ int main(void)
 {
 	Suite *suite = suite_create("source");
 	TCase *tests = tcase_create("source");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, a_new_source_is_closed_and_knows_its_channels);
@@ -158,8 +158,5 @@ int main(void)
 	tcase_add_test(tests, free_closes);
 	tcase_add_test(tests, a_long_fault_is_cut);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

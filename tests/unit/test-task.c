@@ -15,6 +15,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "fixture.h"
+
 #include "iotd/base.h"
 #include "iotd/clock.h"
 #include "iotd/task.h"
@@ -1080,31 +1082,25 @@ static TCase *gather_cases(void)
 	return cases;
 }
 
-static TCase *abort_cases(SRunner *runner)
+static TCase *abort_cases(void)
 {
 	TCase *cases = tcase_create("unseen errors");
 
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 60);
 #ifndef NDEBUG
-	if (srunner_fork_status(runner) == CK_FORK) /* else it would end the whole program */
+	if (tests_fork()) /* else it would end the whole program */
 		tcase_add_test_raise_signal(cases, error_that_nobody_saw_aborts, SIGABRT);
 #endif
-	(void)runner;
 	return cases;
 }
 
 int main(void)
 {
 	Suite *suite = suite_create("task");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	suite_add_tcase(suite, task_cases());
 	suite_add_tcase(suite, gather_cases());
-	suite_add_tcase(suite, abort_cases(runner));
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	suite_add_tcase(suite, abort_cases());
+	return suite_run(suite);
 }

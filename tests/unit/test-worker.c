@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 #include "iotd/base.h"
 #include "iotd/clock.h"
 #include "iotd/worker.h"
@@ -886,8 +888,6 @@ int main(void)
 	Suite *suite = suite_create("worker");
 	TCase *one = tcase_create("one thread"), *many = tcase_create("eight threads"),
 	      *real = tcase_create("kernel's clock");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(one, setup_one, teardown);
 	tcase_set_timeout(one, 60);
@@ -926,9 +926,5 @@ int main(void)
 	tcase_add_loop_test(real, pool_with_a_late_shared_key_can_be_freed, 0, 2);
 	suite_add_tcase(suite, real);
 
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
