@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The reactor and the workers of a test, ways to turn them, and a trace of what was called. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "iotd/worker.h"
+
+extern struct reactor *reactor;
+extern struct workers *workers;
+
+extern char trace[256]; /* a letter a callback */
+extern size_t trace_length;
+
+void note(char letter);
+
+/* for a run in which all tests share one process (CK_FORK=no, under valgrind) */
+void trace_clear(void);
+
+/* on the virtual clock this takes no time */
+void run_for(int64_t duration_us);
+
+/* one turn: what was handed over is with the workers then */
+void run_turn(void);
