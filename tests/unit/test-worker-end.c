@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The end of pools and keys, whatever is out, and what they refuse. calloc() is replaced, so that it can
+ * run out of memory; not under the thread sanitizer, whose threads call it before they are set up.
+ */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#ifdef __SANITIZE_THREAD__ /* gcc's */
+#define THREAD_SANITIZER
+#elif defined(__has_feature) /* clang's */
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER
+#endif
+#endif
+
+#ifndef THREAD_SANITIZER
+#include "no-memory.h"
+#endif
+#include "test-worker.h"
+#include "work.h"
+
+#include "iotd/base.h"
+#include "iotd/clock.h"
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+START_TEST(freed_pool_drops_what_waits)
+{
+	struct work runs = work_make(1), batched = work_make(2), waits = work_make(3),
+		    collected = work_make(4);
+
+	runs.gate = &gate;
+	runs.begun = &begun;
+	runs.result = 7;
+	hand(&runs, keys[0]);
+	hand(&batched, keys[0]);
+	run_turn();
+	await_semaphore(&begun);
+	hand(&waits, keys[1]);
+	run_turn();
+	ck_assert_int_eq(worker_run(keys[2], &collected.job), 0); /* not even handed over */
+	ck_assert_int_eq(workers_free(workers, 0), -ETIMEDOUT);	  /* from now on nothing begins */
+	(void)sem_post(&gate);
+	free_workers();
+	ck_assert_int_eq(future_result(&waits.job.future), -ECANCELED);
+	ck_assert_int_eq(future_result(&collected.job.future), -ECANCELED);
+	ck_assert(worker_job_is_idle(&runs.job) && worker_job_is_idle(&batched.job));
+	ck_assert_int_eq(worker_run(keys[0], &runs.job), -ESHUTDOWN);
+	run_all();
+	ck_assert_int_eq(runs.got, 7);
+	ck_assert_int_eq(batched.got, -ECANCELED);
+	ck_assert_int_eq(waits.got, -ECANCELED);
+	release(&runs);
+	release(&batched);
+	release(&waits);
+}
+END_TEST
+
+START_TEST(freed_pool_calls_idle_for_what_was_abandoned)
+{
+	struct work runs = work_make(1), waits = work_make(2);
+
+	runs.gate = &gate;
+	runs.begun = &begun;
+	hand(&runs, keys[0]);
+	run_turn();
+	await_semaphore(&begun);
+	hand(&waits, keys[1]);
+	run_turn();
+	task_cancel(runs.task);
+	task_cancel(waits.task);
+	ck_assert_int_eq(workers_free(workers, 0), -ETIMEDOUT); /* from now on nothing begins */
+	(void)sem_post(&gate);
+	free_workers();
+	ck_assert_int_eq(runs.idle_count, 1);
+	ck_assert_int_eq(waits.idle_count, 1);
+	release(&runs);
+	release(&waits);
+}
+END_TEST
+
+START_TEST(hung_job_does_not_hold_the_end_up)
+{
+	struct work hung = work_make(1);
+	int64_t before_us;
+
+	hung.gate = &gate;
+	hung.begun = &begun;
+	hand(&hung, keys[0]);
+	run_turn();
+	await_semaphore(&begun);
+	before_us = clock_monotonic_us();
+	ck_assert_int_eq(workers_free(workers, 20 * USEC_PER_MSEC), -ETIMEDOUT);
+	ck_assert_int_ge(clock_monotonic_us() - before_us, 20 * USEC_PER_MSEC);
+	ck_assert(!worker_job_is_idle(&hung.job));
+	ck_assert_int_eq(worker_run(keys[1], &hung.job), -EBUSY);
+	(void)sem_post(&gate);
+	free_workers(); /* it came back after all */
+	run_turn();
+	ck_assert(worker_job_is_idle(&hung.job));
+	release(&hung);
+}
+END_TEST
+
+static void free_pool_and_keys(struct worker_job *job)
+{
+	work_idle(job);
+	if (workers)
+		free_workers();
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		keys[i] = worker_key_free(keys[i]);
+}
+
+/* both jobs are back in one batch of posts, and the first one's callback ends everything */
+START_TEST(pool_may_be_freed_in_a_callback)
+{
+	struct work works[3];
+
+	for (int i = 0; i < 3; i++) {
+		works[i] = work_make(i);
+		works[i].job.idle = free_pool_and_keys;
+		works[i].begun = &begun;
+		hand(&works[i], keys[0]);
+	}
+	works[0].gate = &gate;
+	run_turn();
+	await_semaphore(&begun);
+	run_turn();
+	task_cancel(works[0].task);
+	(void)sem_post(&gate);
+	await_semaphore(&begun);
+	await_semaphore(&begun);
+	run_all();
+	ck_assert_int_eq(works[0].idle_count, 1);
+	for (int i = 1; i < 3; i++)
+		ck_assert(worker_job_is_idle(&works[i].job));
+	for (int i = 0; i < 3; i++)
+		release(&works[i]);
+}
+END_TEST
+
+START_TEST(key_may_be_freed_while_its_jobs_are_out)
+{
+	struct work runs = work_make(1), waits = work_make(2), next = work_make(3);
+
+	runs.gate = &gate;
+	runs.begun = &begun;
+	hand(&runs, keys[0]);
+	run_turn();
+	await_semaphore(&begun);
+	hand(&waits, keys[0]);
+	keys[0] = worker_key_free(keys[0]);
+	ck_assert_ptr_null(keys[0]);
+	hand(&next, keys[1]);
+	(void)sem_post(&gate);
+	run_all();
+	ck_assert_int_eq(waits.got, 0);
+	ck_assert_int_eq(next.got, 0);
+	release(&runs);
+	release(&waits);
+	release(&next);
+	ck_assert_ptr_null(worker_key_free(NULL));
+}
+END_TEST
+
+START_TEST(errors_of_pools)
+{
+	struct workers *other = NULL;
+
+	ck_assert_int_eq(workers_new(&other, reactor, 0), -EINVAL);
+	ck_assert_int_eq(workers_new(&other, reactor, 1025), -EINVAL);
+#ifndef THREAD_SANITIZER
+	if (allocator_is_ours()) {
+		struct worker_key *key = NULL;
+
+		for (int i = 0; i < 2; i++) {
+			allocations_left = i;
+			ck_assert_int_eq(workers_new(&other, reactor, 1024), -ENOMEM);
+		}
+		ck_assert_int_eq(worker_key_new(&key, workers, 0), -ENOMEM);
+		allocations_left = -1;
+		ck_assert_ptr_null(key);
+	}
+#endif
+	ck_assert_ptr_null(other);
+	ck_assert_int_eq(workers_new(&other, reactor, 1024), 0);
+	ck_assert_int_eq(workers_free(other, 0), 0); /* no thread was ever started */
+	ck_assert_int_eq(workers_free(NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(no_thread_to_be_had_is_an_error)
+{
+	struct work work = work_make(1);
+	pthread_attr_t attributes;
+	size_t size;
+
+	ck_assert_int_eq(pthread_getattr_default_np(&attributes), 0);
+	ck_assert_int_eq(pthread_attr_getstacksize(&attributes, &size), 0);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, (size_t)1 << 47), 0);
+	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+	ck_assert_int_eq(worker_run(keys[0], &work.job), -EAGAIN);
+	ck_assert(worker_job_is_idle(&work.job));
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, size), 0);
+	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+	hand(&work, keys[0]);
+	run_all();
+	ck_assert_int_eq(work.got, 0);
+	release(&work);
+}
+END_TEST
+
+START_TEST(storm_of_jobs_and_cancels_settles)
+{
+	enum {
+		COUNT = 4000
+	};
+	struct work *works = calloc(COUNT, sizeof(*works));
+	int finished = 0, idle = 0;
+
+	ck_assert_ptr_nonnull(works);
+	for (int i = 0; i < COUNT; i++) {
+		works[i] = work_make(i);
+		hand(&works[i], keys[i * 7 % 16]);
+		if (i % 5 == 0)
+			run_turn();
+		if (i % 3 == 0)
+			task_cancel(works[i / 2].task);
+	}
+	run_all();
+	for (int i = 0; i < COUNT; i++) {
+		ck_assert(worker_job_is_idle(&works[i].job));
+		finished += works[i].got == 0;
+		idle += works[i].idle_count;
+		release(&works[i]);
+	}
+	ck_assert_int_gt(finished, COUNT / 2);
+	ck_assert_int_eq(idle, COUNT);
+	free(works);
+}
+END_TEST
+
+TCase *end_cases(void)
+{
+	TCase *cases = tcase_create("the end, one thread");
+
+	tcase_add_checked_fixture(cases, setup_one, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, freed_pool_drops_what_waits);
+	tcase_add_test(cases, freed_pool_calls_idle_for_what_was_abandoned);
+	tcase_add_test(cases, hung_job_does_not_hold_the_end_up);
+	tcase_add_test(cases, pool_may_be_freed_in_a_callback);
+	tcase_add_test(cases, key_may_be_freed_while_its_jobs_are_out);
+	tcase_add_test(cases, errors_of_pools);
+	tcase_add_test(cases, no_thread_to_be_had_is_an_error);
+	return cases;
+}
+
+TCase *storm_cases(void)
+{
+	TCase *cases = tcase_create("storm, eight threads");
+
+	tcase_add_checked_fixture(cases, setup_many, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, storm_of_jobs_and_cancels_settles);
+	return cases;
+}
