@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Inputs on a fake line: a pipe is its descriptor, a byte in it an edge that waits, and closing its other
- * end the chip's end. On the virtual clock; what hangs for real runs on the kernel's clock.
+ * Inputs on a fake line: a byte in its pipe is an edge that waits. On the virtual clock; what hangs for
+ * real runs on the kernel's clock.
  */
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fixture.h"
+#include "gpio-fixture.h"
+#include "reactor-fixture.h"
 
 #include "iotd/clock.h"
 #include "iotd/device.h"
@@ -29,8 +31,6 @@ enum during {
 	END
 }; /* what happens while the level is read */
 
-static struct reactor *reactor;
-static struct workers *workers;
 static struct worker_key *key;
 static struct stats stats;
 static char name[] = "door", chip[] = "gpiochip9";
@@ -39,15 +39,10 @@ static struct input *input;
 
 /* the worker's while a job is out, but for what a byte in the pipe announces */
 static struct {
-	struct gpio_line line;
-	int ends[2];
-	bool level;
-	int request_error, get_error, events_error;
-	int requests, takes, frees, gets;
-	int64_t times_us[32]; /* of requests */
+	struct fake_line line;
+	int get_error, events_error;
+	int gets;
 	enum during during;
-	int gate; /* get() reads a byte from here first; -1: not */
-	atomic_int hangs;
 	struct gpio_event edges[EDGES_MAX];
 	size_t put, taken;
 	uint32_t sequence;
@@ -68,41 +63,29 @@ static void put_edge(bool on, int64_t monotonic_us)
 {
 	(void)pthread_mutex_lock(&edges_mutex);
 	ck_assert_uint_lt(fake.put, EDGES_MAX);
-	fake.level = on;
+	fake.line.level = on;
 	fake.edges[fake.put++] = (struct gpio_event){ .on = on,
 						      .monotonic_us = monotonic_us,
 						      .sequence = ++fake.sequence };
-	ck_assert_int_eq(write(fake.ends[1], "", 1), 1);
+	ck_assert_int_eq(write(fake.line.ends[1], "", 1), 1);
 	(void)pthread_mutex_unlock(&edges_mutex);
-}
-
-static void end_chip(void)
-{
-	(void)close(fake.ends[1]);
-	fake.ends[1] = -1;
 }
 
 static int fake_get(struct gpio_line *line, bool *ret_on)
 {
 	enum during during = fake.during;
-	char byte;
 
 	(void)line;
 	fake.gets++;
-	*ret_on = fake.level;
+	*ret_on = fake.line.level;
 	fake.during = NOTHING;
 	if (during == GAP)
 		fake.sequence += 5;
 	if (during == EDGE || during == GAP)
-		put_edge(!fake.level, clock_monotonic_us());
+		put_edge(!fake.line.level, clock_monotonic_us());
 	if (during == END)
-		end_chip();
-	if (fake.gate >= 0) {
-		atomic_store(&fake.hangs, 1);
-		ck_assert_int_eq(read(fake.gate, &byte, 1), 1);
-		atomic_store(&fake.hangs, 0);
-		fake.gate = -1;
-	}
+		fake_line_end_chip(&fake.line);
+	fake_line_pass_gate(&fake.line);
 	return fake.get_error;
 }
 
@@ -123,45 +106,37 @@ static int fake_read_events(struct gpio_line *line, struct gpio_event *events, s
 		return fake.events_error;
 	(void)pthread_mutex_lock(&edges_mutex);
 	while (taken < count && fake.taken < fake.put) {
-		ck_assert_int_eq(read(fake.ends[0], &byte, 1), 1);
+		ck_assert_int_eq(read(fake.line.ends[0], &byte, 1), 1);
 		events[taken++] = fake.edges[fake.taken++];
 	}
 	(void)pthread_mutex_unlock(&edges_mutex);
 	return (int)taken;
 }
 
-static void fake_free(struct gpio_line *line)
-{
-	(void)line;
-	fake.frees++;
-}
-
-static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, fake_free };
+static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, fake_line_free };
 
 static int fake_request(struct gpio_line **ret, const struct gpio_request *request,
 			char fault[static 192])
 {
+	int r;
+
 	ck_assert_ptr_eq(request->line, &settings.line);
 	ck_assert(!request->output);
 	ck_assert_int_eq(request->edge, settings.edge);
 	ck_assert_int_eq(request->debounce_us, settings.debounce_us);
 	ck_assert_str_eq(request->consumer, "iotd:door");
-	if (fake.requests < (int)ARRAY_SIZE(fake.times_us) && reactor_is_virtual(reactor))
-		fake.times_us[fake.requests] = reactor_now(reactor);
-	fake.requests++;
-	if (fake.request_error) {
-		if (fake.request_error == -EBUSY)
+	r = fake_line_request(&fake.line);
+	if (r < 0) {
+		if (r == -EBUSY)
 			(void)snprintf(fault, 192, "line 17 is held by \"gpiomon\"");
-		return fake.request_error;
+		return r;
 	}
-	if (fake.ends[1] < 0) { /* the chip is back */
-		closep(&fake.ends[0]);
-		ck_assert_int_eq(pipe(fake.ends), 0);
+	if (fake.line.ends[1] < 0) { /* the chip is back */
+		closep(&fake.line.ends[0]);
+		ck_assert_int_eq(pipe(fake.line.ends), 0);
 	}
-	fake.takes++;
 	fake.sequence = 0;
-	fake.line = (struct gpio_line){ &fake_ops, fake.ends[0] };
-	*ret = &fake.line;
+	fake_line_take(&fake.line, &fake_ops, ret);
 	return 0;
 }
 
@@ -169,20 +144,13 @@ static const struct gpio fake_gpio = { fake_request };
 
 /* --- what devices tell ---------------------------------------------------------------------- */
 
-static void append(char *text, size_t size, const char *word)
-{
-	size_t length = strlen(text);
-
-	ck_assert_int_lt(snprintf(text + length, size - length, "%s ", word), (int)(size - length));
-}
-
 static void on_status(struct device_events *events, enum device_kind kind, const char *of,
 		      enum device_status status)
 {
 	(void)events;
 	ck_assert_int_eq(kind, DEVICE_INPUT);
 	ck_assert_str_eq(of, name);
-	append(told.words, sizeof(told.words), device_status_name(status));
+	text_append(told.words, sizeof(told.words), "%s ", device_status_name(status));
 }
 
 static void on_state(struct device_events *events, const struct state *state)
@@ -190,7 +158,7 @@ static void on_state(struct device_events *events, const struct state *state)
 	(void)events;
 	ck_assert_int_eq(state->kind, DEVICE_INPUT);
 	ck_assert_str_eq(state->name, name);
-	append(told.words, sizeof(told.words), state->on ? "on" : "off");
+	text_append(told.words, sizeof(told.words), "%s ", state->on ? "on" : "off");
 	told.states++;
 	told.time_us = state->time_us;
 }
@@ -208,7 +176,7 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	va_start(arguments, format);
 	(void)vsnprintf(told.logs + length, sizeof(told.logs) - length, format, arguments);
 	va_end(arguments);
-	append(told.logs, sizeof(told.logs), "|");
+	text_append(told.logs, sizeof(told.logs), "| ");
 }
 
 /* --- tools ---------------------------------------------------------------------------------- */
@@ -221,8 +189,8 @@ static void set_up_parts(void)
 	memset(&told, 0, sizeof(told));
 	memset(&stats, 0, sizeof(stats));
 	memset(&fake, 0, sizeof(fake));
-	fake.gate = -1;
-	ck_assert_int_eq(pipe(fake.ends), 0);
+	fake.line = (struct fake_line)FAKE_LINE_INIT;
+	ck_assert_int_eq(pipe(fake.line.ends), 0);
 	settings = (struct input_settings){
 		.name = name, .line.chip = chip, .edge = EDGE_FALLING, .debounce_us = 20 * MSEC
 	};
@@ -244,35 +212,9 @@ static void tear_down(void)
 {
 	input = input_free(input);
 	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
-	ck_assert_int_eq(fake.takes, fake.frees); /* every line is given back */
 	key = worker_key_free(key);
 	reactor = reactor_free(reactor);
-	closep(&fake.ends[0]);
-	closep(&fake.ends[1]);
-}
-
-static int step_end(struct task *task, int result)
-{
-	(void)task;
-	(void)result;
-	return 0;
-}
-
-static int step_sleep(struct task *task, int result)
-{
-	const int64_t *duration_us = task_data(task);
-
-	(void)result;
-	return task_sleep(task, *duration_us, step_end);
-}
-
-static void run_for(int64_t duration_us)
-{
-	struct task *task;
-
-	ck_assert_int_eq(task_spawn(&task, reactor, step_sleep, &duration_us, NULL), 0);
-	ck_assert_int_eq(reactor_run(reactor, task), 0);
-	task_release(task);
+	fake_line_close(&fake.line);
 }
 
 static void make(void)
@@ -315,7 +257,7 @@ START_TEST(it_tells_its_state_at_the_start)
 {
 	struct state state;
 
-	fake.level = _i;
+	fake.line.level = _i;
 	make();
 	ck_assert_int_eq(input_state(input, &state), -ENODATA);
 	run_for(3600 * SECOND);
@@ -387,15 +329,15 @@ START_TEST(lost_edges_are_counted_and_the_level_is_read_anew)
 	start();
 	fake.sequence += 7;
 	put_edge(true, now_us());
-	fake.level = gaps[_i].level;
+	fake.line.level = gaps[_i].level;
 	fake.during = gaps[_i].during;
 	run_for(600 * MSEC);
 	assert_told(gaps[_i].told);
 	ck_assert_uint_eq(stats.edges_lost, gaps[_i].lost);
 	ck_assert_int_eq(fake.gets, gaps[_i].gets);
-	put_edge(!fake.level, now_us()); /* it still watches */
+	put_edge(!fake.line.level, now_us()); /* it still watches */
 	run_for(1);
-	assert_told(fake.level ? "on " : "off ");
+	assert_told(fake.line.level ? "on " : "off ");
 	ck_assert_uint_eq(stats.edges_lost, gaps[_i].lost);
 }
 END_TEST
@@ -409,16 +351,16 @@ START_TEST(a_chip_that_is_gone_comes_back)
 	start();
 	put_edge(true, now_us());
 	run_for(1);
-	fake.request_error = -ENOENT;
-	end_chip();
+	fake.line.request_error = -ENOENT;
+	fake_line_end_chip(&fake.line);
 	run_for(1);
 	assert_told("on offline ");
 	ck_assert_str_eq(info_fault(), "No such device");
 	ck_assert_int_eq(input_state(input, &state), -ENODATA);
 	run_for(2 * SECOND);
 	ck_assert_str_eq(info_fault(), "No such file or directory");
-	fake.request_error = 0;
-	fake.level = false;
+	fake.line.request_error = 0;
+	fake.line.level = false;
 	run_for(10 * SECOND);
 	assert_told("online off ");
 	ck_assert_str_eq(told.logs, "input door: offline: No such device; trying again| "
@@ -439,7 +381,7 @@ START_TEST(a_queue_that_cannot_be_read_is_the_chips_end)
 	assert_told("offline ");
 	fake.events_error = 0;
 	fake.taken = fake.put;
-	end_chip(); /* empties the pipe */
+	fake_line_end_chip(&fake.line); /* empties the pipe */
 	run_for(SECOND);
 	assert_told("online on ");
 }
@@ -459,18 +401,19 @@ START_TEST(a_line_that_is_refused_is_tried_again)
 	static const int64_t distances_ms[] = { 500, 1000, 2000, 4000, 8000, 10000, 10000 };
 	char log[256];
 
-	fake.request_error = refusals[_i].error;
+	fake.line.request_error = refusals[_i].error;
 	make();
 	run_for(40 * SECOND);
-	ck_assert_int_eq(fake.requests, 8);
+	ck_assert_int_eq(fake.line.requests, 8);
 	for (size_t i = 0; i < ARRAY_SIZE(distances_ms); i++)
-		ck_assert_int_eq(fake.times_us[i + 1] - fake.times_us[i], distances_ms[i] * MSEC);
+		ck_assert_int_eq(fake.line.times_us[i + 1] - fake.line.times_us[i],
+				 distances_ms[i] * MSEC);
 	assert_told("offline ");
 	ck_assert_str_eq(info_fault(), refusals[_i].fault);
 	(void)snprintf(log, sizeof(log), "input door: offline: %s; trying again| ",
 		       refusals[_i].fault);
 	ck_assert_str_eq(told.logs, log); /* once */
-	fake.request_error = 0;
+	fake.line.request_error = 0;
 	run_for(10 * SECOND);
 	assert_told("online off ");
 }
@@ -482,8 +425,8 @@ START_TEST(a_line_that_cannot_be_read_is_given_back)
 	make();
 	run_for(10 * SECOND);
 	assert_told("offline ");
-	ck_assert_int_ge(fake.takes, 4);
-	ck_assert_int_ge(fake.frees, fake.takes - 1);
+	ck_assert_int_ge(fake.line.takes, 4);
+	ck_assert_int_ge(fake.line.frees, fake.line.takes - 1);
 	fake.get_error = 0;
 	run_for(10 * SECOND);
 	assert_told("online off ");
@@ -510,20 +453,20 @@ END_TEST
 START_TEST(it_may_be_freed_at_any_state)
 {
 	if (_i == 2)
-		fake.request_error = -EBUSY;
+		fake.line.request_error = -EBUSY;
 	make();
 	if (_i >= 1)
 		run_for(1);
 	if (_i == 3)
 		put_edge(true, now_us()); /* with an edge waiting */
 	if (_i == 4)
-		end_chip();
+		fake_line_end_chip(&fake.line);
 	input = input_free(input);
 	told.words[0] = '\0';
 	run_for(60 * SECOND);
 	assert_told("");
-	ck_assert_int_eq(fake.takes, fake.frees);
-	ck_assert_int_le(fake.takes, 1);
+	ck_assert_int_eq(fake.line.takes, fake.line.frees);
+	ck_assert_int_le(fake.line.takes, 1);
 	ck_assert_ptr_null(input_free(NULL));
 }
 END_TEST
@@ -533,20 +476,20 @@ START_TEST(a_chip_that_hangs_is_offline_until_it_answers)
 	int gate[2];
 
 	ck_assert_int_eq(pipe(gate), 0);
-	fake.gate = gate[0];
+	fake.line.gate = gate[0];
 	make();
 	run_for(2900 * MSEC);
 	assert_told("");
 	run_for(200 * MSEC);
 	assert_told("offline ");
 	ck_assert_str_eq(info_fault(), "no answer within 3 s: gpiochip9 hangs");
-	ck_assert_int_eq(atomic_load(&fake.hangs), 1);
+	ck_assert_int_eq(atomic_load(&fake.line.hangs), 1);
 	if (_i == 1)
 		input = input_free(input);
 	ck_assert_int_eq(write(gate[1], "", 1), 1);
 	run_for(100 * MSEC);
 	assert_told(_i == 1 ? "" : "online off ");
-	ck_assert_int_eq(fake.takes - fake.frees, _i == 1 ? 0 : 1);
+	ck_assert_int_eq(fake.line.takes - fake.line.frees, _i == 1 ? 0 : 1);
 	(void)close(gate[0]);
 	(void)close(gate[1]);
 }

@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "fixture.h"
+#include "reactor-fixture.h"
 
 #include "iotd/clock.h"
 #include "iotd/log.h"
@@ -22,8 +24,6 @@
 static char folder[] = "/tmp/iotd-test-notify-XXXXXX";
 static struct sockaddr_un address;
 static int fd;
-static struct reactor *reactor;
-static struct workers *workers;
 static struct notify *notify;
 static bool is_healthy;
 static int asked, logged;
@@ -77,30 +77,6 @@ static void start(const char *watchdog_us)
 	if (watchdog_us)
 		ck_assert_int_eq(setenv("WATCHDOG_USEC", watchdog_us, 1), 0);
 	ck_assert_int_eq(notify_new(&notify, workers, reactor, healthy, &is_healthy), 0);
-}
-
-static int step_end(struct task *task, int result)
-{
-	(void)task;
-	(void)result;
-	return 0;
-}
-
-static int step_sleep(struct task *task, int result)
-{
-	const int64_t *duration_us = task_data(task);
-
-	(void)result;
-	return task_sleep(task, *duration_us, step_end);
-}
-
-static void run_for(int64_t duration_us)
-{
-	struct task *task;
-
-	ck_assert_int_eq(task_spawn(&task, reactor, step_sleep, &duration_us, NULL), 0);
-	ck_assert_int_eq(reactor_run(reactor, task), 0);
-	task_release(task);
 }
 
 /* how many messages came; the last ones are in @heard */

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fixture.h"
+#include "gpio-fixture.h"
+#include "reactor-fixture.h"
 
 #include "iotd/clock.h"
 #include "iotd/device.h"
@@ -27,19 +29,11 @@
 struct pin {
 	struct output_settings settings; /* found again by their line */
 	struct output *output;
-	struct gpio_line line;
+	struct fake_line line;
 	char name[8];
-	bool level;
-	int request_error, set_error;
-	int requests, takes, frees, sets;
-	int64_t times_us[32]; /* of requests */
-	int ends[2];	      /* of the pipe; -1: none */
-	int gate;	      /* set() reads a byte from here first; -1: not */
-	atomic_int hangs;
+	int set_error, sets;
 };
 
-static struct reactor *reactor;
-static struct workers *workers;
 static struct worker_key *keys[OUTPUTS];
 static struct stats stats;
 static struct pin pins[OUTPUTS];
@@ -51,44 +45,26 @@ static char logs[2048];
 
 /* --- the fake chip -------------------------------------------------------------------------- */
 
-static void append(char *text, size_t size, const char *format, ...) printf_like(3, 4);
-
-static void append(char *text, size_t size, const char *format, ...)
-{
-	size_t length = strlen(text);
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(text + length, size - length, format, arguments);
-	va_end(arguments);
-}
-
 static void drive(struct pin *pin, bool on)
 {
-	pin->level = on;
+	pin->line.level = on;
 	(void)pthread_mutex_lock(&driven_mutex);
-	append(driven, sizeof(driven), "%s%c ", pin->name, on ? '+' : '-');
+	text_append(driven, sizeof(driven), "%s%c ", pin->name, on ? '+' : '-');
 	(void)pthread_mutex_unlock(&driven_mutex);
 }
 
 static int fake_get(struct gpio_line *line, bool *ret_on)
 {
-	*ret_on = container_of(line, struct pin, line)->level;
+	*ret_on = container_of(line, struct fake_line, line)->level;
 	return 0;
 }
 
 static int fake_set(struct gpio_line *line, bool on)
 {
-	struct pin *pin = container_of(line, struct pin, line);
-	char byte;
+	struct pin *pin = container_of(line, struct pin, line.line);
 
 	pin->sets++;
-	if (pin->gate >= 0) {
-		atomic_store(&pin->hangs, 1);
-		ck_assert_int_eq(read(pin->gate, &byte, 1), 1);
-		atomic_store(&pin->hangs, 0);
-		pin->gate = -1;
-	}
+	fake_line_pass_gate(&pin->line);
 	if (pin->set_error)
 		return pin->set_error;
 	drive(pin, on);
@@ -103,31 +79,22 @@ static int fake_read_events(struct gpio_line *line, struct gpio_event *events, s
 	return 0;
 }
 
-static void fake_free(struct gpio_line *line)
-{
-	container_of(line, struct pin, line)->frees++;
-}
-
-static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, fake_free };
+static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, fake_line_free };
 
 static int fake_request(struct gpio_line **ret, const struct gpio_request *request,
 			char fault[static 192])
 {
 	struct pin *pin = container_of((uintptr_t)request->line, struct pin, settings.line);
+	int r = fake_line_request(&pin->line);
 
-	if (pin->requests < (int)ARRAY_SIZE(pin->times_us) && reactor_is_virtual(reactor))
-		pin->times_us[pin->requests] = reactor_now(reactor);
-	pin->requests++;
 	ck_assert(request->output);
-	if (pin->request_error) {
+	if (r < 0) {
 		(void)snprintf(fault, 192, "held by \"somebody\"");
-		return pin->request_error;
+		return r;
 	}
 	if (request->initial != MOVE_KEEP)
 		drive(pin, request->initial == MOVE_ON);
-	pin->line = (struct gpio_line){ &fake_ops, pin->ends[0] };
-	pin->takes++;
-	*ret = &pin->line;
+	fake_line_take(&pin->line, &fake_ops, ret);
 	return 0;
 }
 
@@ -140,7 +107,7 @@ static void on_status(struct device_events *events, enum device_kind kind, const
 {
 	(void)events;
 	ck_assert_int_eq(kind, DEVICE_OUTPUT);
-	append(told, sizeof(told), "%s:%s ", name, device_status_name(status));
+	text_append(told, sizeof(told), "%s:%s ", name, device_status_name(status));
 }
 
 static void on_state(struct device_events *events, const struct state *state)
@@ -148,7 +115,7 @@ static void on_state(struct device_events *events, const struct state *state)
 	(void)events;
 	ck_assert_int_eq(state->kind, DEVICE_OUTPUT);
 	ck_assert_int_le(llabs(state->time_us - clock_realtime_us()), 60 * SECOND);
-	append(told, sizeof(told), "%s:%s ", state->name, state->on ? "on" : "off");
+	text_append(told, sizeof(told), "%s:%s ", state->name, state->on ? "on" : "off");
 }
 
 static struct device_events events = { .status = on_status, .state = on_state };
@@ -164,7 +131,7 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	va_start(arguments, format);
 	(void)vsnprintf(logs + length, sizeof(logs) - length, format, arguments);
 	va_end(arguments);
-	append(logs, sizeof(logs), "\n");
+	text_append(logs, sizeof(logs), "\n");
 }
 
 static const char *blocked_by(struct output_rules *rules, const struct output *output,
@@ -202,7 +169,7 @@ static void set_up_parts(void)
 		struct pin *pin = &pins[i];
 
 		ck_assert_int_eq(worker_key_new(&keys[i], workers, 0), 0);
-		*pin = (struct pin){ .name = { (char)('a' + i) }, .ends = { -1, -1 }, .gate = -1 };
+		*pin = (struct pin){ .name = { (char)('a' + i) }, .line = FAKE_LINE_INIT };
 		pin->settings.name = pin->name;
 		pin->settings.line.chip = pin->name;
 		pin->settings.initial = MOVE_OFF;
@@ -230,9 +197,7 @@ static void tear_down(void)
 	}
 	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
 	for (int i = 0; i < OUTPUTS; i++) {
-		ck_assert_int_eq(pins[i].frees, pins[i].takes); /* every line is given back */
-		closep(&pins[i].ends[0]);
-		closep(&pins[i].ends[1]);
+		fake_line_close(&pins[i].line);
 		worker_key_free(keys[i]);
 	}
 	reactor = reactor_free(reactor);
@@ -246,30 +211,6 @@ static void make(size_t count)
 					    &pins[pin_count].settings, &fake_gpio, keys[pin_count],
 					    &rules),
 				 0);
-}
-
-static int step_end(struct task *task, int result)
-{
-	(void)task;
-	(void)result;
-	return 0;
-}
-
-static int step_sleep(struct task *task, int result)
-{
-	const int64_t *duration_us = task_data(task);
-
-	(void)result;
-	return task_sleep(task, *duration_us, step_end);
-}
-
-static void run_for(int64_t duration_us)
-{
-	struct task *task;
-
-	ck_assert_int_eq(task_spawn(&task, reactor, step_sleep, &duration_us, NULL), 0);
-	ck_assert_int_eq(reactor_run(reactor, task), 0);
-	task_release(task);
 }
 
 static void start(size_t count)
@@ -339,7 +280,7 @@ START_TEST(it_begins_as_initial_says)
 	struct state state;
 
 	pins[0].settings.initial = initials[_i].initial;
-	pins[0].level = initials[_i].before;
+	pins[0].line.level = initials[_i].before;
 	make(1);
 	ck_assert_int_eq(output_state(pins[0].output, &state), -ENODATA);
 	ck_assert_int_eq(info_state(0), -1);
@@ -348,9 +289,9 @@ START_TEST(it_begins_as_initial_says)
 	ck_assert_str_eq(driven, initials[_i].driven);
 	ck_assert_int_eq(pins[0].sets, 0);
 	ck_assert_int_eq(output_state(pins[0].output, &state), 0);
-	ck_assert_int_eq(state.on, pins[0].level);
-	ck_assert(output_is_on(pins[0].output) == pins[0].level);
-	ck_assert(output_may_be_on(pins[0].output) == pins[0].level);
+	ck_assert_int_eq(state.on, pins[0].line.level);
+	ck_assert(output_is_on(pins[0].output) == pins[0].line.level);
+	ck_assert(output_may_be_on(pins[0].output) == pins[0].line.level);
 }
 END_TEST
 
@@ -359,20 +300,20 @@ START_TEST(a_line_that_is_held_by_another_is_tried_again)
 	static const int64_t distances_ms[] = { 500, 1000, 2000, 4000, 8000, 10000, 10000, 10000 };
 	struct answer answer;
 
-	pins[0].request_error = -EBUSY;
+	pins[0].line.request_error = -EBUSY;
 	make(1);
 	run_for(40 * SECOND);
-	for (size_t i = 0; i < ARRAY_SIZE(distances_ms) && (int)i + 1 < pins[0].requests; i++)
-		ck_assert_int_eq(pins[0].times_us[i + 1] - pins[0].times_us[i],
+	for (size_t i = 0; i < ARRAY_SIZE(distances_ms) && (int)i + 1 < pins[0].line.requests; i++)
+		ck_assert_int_eq(pins[0].line.times_us[i + 1] - pins[0].line.times_us[i],
 				 distances_ms[i] * MSEC);
-	ck_assert_int_eq(pins[0].requests, 8);
+	ck_assert_int_eq(pins[0].line.requests, 8);
 	assert_told("a:offline ");
 	ck_assert_str_eq(logs, "output a: offline: held by \"somebody\"; trying again\n");
 	answer = set(0, true, 0);
 	ck_assert_int_eq(answer.error, -ENODEV);
 	ck_assert_str_eq(answer.fault, "output \"a\" is offline: held by \"somebody\"");
 	ck_assert_int_eq(answer.state, -1);
-	pins[0].request_error = 0;
+	pins[0].line.request_error = 0;
 	run_for(10 * SECOND);
 	assert_told("a:online a:off ");
 	ck_assert_ptr_nonnull(
@@ -389,7 +330,7 @@ START_TEST(a_command_before_the_line_is_held_is_refused)
 	ck_assert_int_eq(answer.error, -ENODEV);
 	ck_assert_str_eq(answer.fault, "output \"a\" is offline: its line is not held yet");
 	run_for(SECOND);
-	ck_assert(!pins[0].level);
+	ck_assert(!pins[0].line.level);
 }
 END_TEST
 
@@ -475,7 +416,7 @@ START_TEST(timed_commands_and_max_on)
 			output_set(pins[0].output, commands[i] == '1' || commands[i] == '3',
 				   commands[i] >= '3' ? 3 * SECOND : 0, NULL, NULL);
 		run_for(SECOND / 2);
-		append(states, sizeof(states), "%c", pins[0].level ? '+' : '-');
+		text_append(states, sizeof(states), "%c", pins[0].line.level ? '+' : '-');
 		run_for(SECOND - SECOND / 2);
 	}
 	ck_assert_str_eq(states, courses[_i].states);
@@ -559,12 +500,11 @@ START_TEST(what_vanished_while_it_was_on_counts_as_on)
 	struct answer answer;
 
 	interlocked = true;
-	ck_assert_int_eq(pipe(pins[0].ends), 0);
+	ck_assert_int_eq(pipe(pins[0].line.ends), 0);
 	start(2);
 	(void)set(0, true, 0);
-	pins[0].request_error = -ENODEV;
-	(void)close(pins[0].ends[1]);
-	pins[0].ends[1] = -1;
+	pins[0].line.request_error = -ENODEV;
+	fake_line_end_chip(&pins[0].line);
 	run_for(SECOND);
 	ck_assert_int_eq(info_state(0), -1);
 	answer = set(1, true, 0);
@@ -578,11 +518,11 @@ START_TEST(two_that_are_found_on_do_not_stay_on)
 	interlocked = true;
 	for (int i = 0; i < 2; i++) {
 		pins[i].settings.initial = MOVE_KEEP;
-		pins[i].level = true;
+		pins[i].line.level = true;
 	}
 	make(2);
 	run_for(SECOND);
-	ck_assert(pins[0].level != pins[1].level);
+	ck_assert(pins[0].line.level != pins[1].line.level);
 	ck_assert_ptr_nonnull(strstr(logs, "an interlocked output is on too"));
 }
 END_TEST
@@ -591,10 +531,10 @@ START_TEST(initial_respects_the_interlock)
 {
 	interlocked = true;
 	pins[1].settings.initial = MOVE_ON;
-	pins[1].request_error = -ENODEV;
+	pins[1].line.request_error = -ENODEV;
 	start(2);
 	ck_assert_int_eq(set(0, true, 0).error, 0);
-	pins[1].request_error = 0;
+	pins[1].line.request_error = 0;
 	run_for(SECOND);
 	ck_assert_str_eq(driven, "a+ b- ");
 }
@@ -637,7 +577,7 @@ START_TEST(on_disconnect_moves_it)
 		else if (course[i] != '_')
 			output_set(pins[0].output, course[i] == '1', 0, NULL, NULL);
 		run_for(SECOND / 2);
-		append(states, sizeof(states), "%c", pins[0].level ? '+' : '-');
+		text_append(states, sizeof(states), "%c", pins[0].line.level ? '+' : '-');
 		run_for(SECOND - SECOND / 2);
 	}
 	ck_assert_str_eq(states, links[_i].states);
@@ -648,11 +588,11 @@ START_TEST(a_line_that_comes_while_the_broker_is_away_obeys_on_disconnect)
 {
 	pins[0].settings.on_disconnect = MOVE_OFF;
 	pins[0].settings.initial = MOVE_KEEP;
-	pins[0].level = true;
-	pins[0].request_error = -ENOENT;
+	pins[0].line.level = true;
+	pins[0].line.request_error = -ENOENT;
 	make(1);
 	run_for(60 * SECOND);
-	pins[0].request_error = 0;
+	pins[0].line.request_error = 0;
 	run_for(20 * SECOND);
 	ck_assert_str_eq(driven, "a- ");
 	assert_told("a:offline a:online a:on a:off ");
@@ -681,7 +621,7 @@ START_TEST(on_exit_is_driven)
 	ck_assert((driven_there != NULL) == exits[_i].moves);
 	run_for(1);
 	ck_assert(!driven_there || future_result(driven_there) == 0);
-	ck_assert(pins[0].level == exits[_i].after);
+	ck_assert(pins[0].line.level == exits[_i].after);
 }
 END_TEST
 
@@ -718,7 +658,7 @@ START_TEST(it_answers_when_it_is_freed)
 	ck_assert_int_eq(answer.error, -ECANCELED);
 	run_for(10 * SECOND);
 	ck_assert_int_eq(answer.count, 1);
-	ck_assert_int_eq(pins[0].frees, 1);
+	ck_assert_int_eq(pins[0].line.frees, 1);
 	ck_assert_str_eq(driven, "");
 	ck_assert_ptr_null(output_free(NULL));
 }
@@ -727,7 +667,7 @@ END_TEST
 START_TEST(it_may_be_freed_at_any_state)
 {
 	if (_i == 1)
-		pins[0].request_error = -EBUSY;
+		pins[0].line.request_error = -EBUSY;
 	pins[0].settings.max_on_us = pins[0].settings.disconnect_after_us = SECOND;
 	pins[0].settings.on_disconnect = MOVE_OFF;
 	make(1);
@@ -744,7 +684,7 @@ START_TEST(it_may_be_freed_at_any_state)
 	told[0] = '\0';
 	run_for(10 * SECOND);
 	assert_told("");
-	ck_assert_int_eq(pins[0].frees, _i >= 2);
+	ck_assert_int_eq(pins[0].line.frees, _i >= 2);
 }
 END_TEST
 
@@ -765,8 +705,8 @@ START_TEST(a_line_that_cannot_be_driven_is_offline_and_comes_back)
 	run_for(10 * SECOND);
 	assert_told("a:online a:off ");
 	ck_assert_str_eq(driven, "a- "); /* by "initial"; the command is over */
-	ck_assert_int_eq(pins[0].requests, 2);
-	ck_assert_int_eq(pins[0].frees, 1);
+	ck_assert_int_eq(pins[0].line.requests, 2);
+	ck_assert_int_eq(pins[0].line.frees, 1);
 	ck_assert(!output_is_on(pins[0].output));
 }
 END_TEST
@@ -789,16 +729,16 @@ START_TEST(a_line_that_is_lost_comes_back)
 	int ends[2];
 
 	pins[0].settings.initial = losses[_i].initial;
-	ck_assert_int_eq(pipe(pins[0].ends), 0);
+	ck_assert_int_eq(pipe(pins[0].line.ends), 0);
 	start(1);
 	ck_assert_int_eq(set(0, losses[_i].on, 2 * SECOND).error, 0);
 	told[0] = driven[0] = '\0';
 	ck_assert_int_eq(pipe(ends), 0);
-	(void)close(pins[0].ends[1]);
+	(void)close(pins[0].line.ends[1]);
 	run_for(1);
 	assert_told("a:offline ");
-	(void)close(pins[0].ends[0]);
-	memcpy(pins[0].ends, ends, sizeof(ends));
+	(void)close(pins[0].line.ends[0]);
+	memcpy(pins[0].line.ends, ends, sizeof(ends));
 	(void)strcpy(told, "a:offline ");
 	run_for(10 * SECOND);
 	assert_told(losses[_i].told); /* what was timed is forgotten with the line */
@@ -823,7 +763,7 @@ START_TEST(an_output_that_does_not_come_off_blocks_for_a_second)
 	output_set(pins[0].output, true, 0, NULL, NULL);
 	run_for(20 * MSEC);
 	ck_assert_int_eq(pipe(gate), 0);
-	pins[0].gate = gate[0];
+	pins[0].line.gate = gate[0];
 	driven[0] = '\0';
 	begun_us = reactor_now(reactor);
 	output_set(pins[0].output, false, 0, on_answer, &off);
@@ -846,7 +786,7 @@ START_TEST(an_output_that_does_not_come_off_blocks_for_a_second)
 		run_for(10 * MSEC);
 	ck_assert_int_eq(off.error, -ETIMEDOUT);
 	ck_assert_str_eq(off.fault, "no answer within 3 s: a hangs");
-	ck_assert_int_eq(atomic_load(&pins[0].hangs), 1);
+	ck_assert_int_eq(atomic_load(&pins[0].line.hangs), 1);
 	output_set(pins[1].output, true, 0, on_answer, &on);
 	ck_assert_int_eq(on.error, -EBUSY); /* it may be on still */
 	ck_assert_int_eq(write(gate[1], "", 1), 1);
@@ -869,17 +809,17 @@ START_TEST(an_output_that_hangs_may_be_freed)
 	make(1);
 	run_for(20 * MSEC);
 	ck_assert_int_eq(pipe(gate), 0);
-	pins[0].gate = gate[0];
+	pins[0].line.gate = gate[0];
 	output_set(pins[0].output, true, 0, on_answer, &answer);
 	run_for(20 * MSEC);
-	ck_assert_int_eq(atomic_load(&pins[0].hangs), 1);
+	ck_assert_int_eq(atomic_load(&pins[0].line.hangs), 1);
 	pin_count = 0;
 	pins[0].output = output_free(pins[0].output);
 	ck_assert_int_eq(answer.error, -ECANCELED);
 	run_for(20 * MSEC);
 	ck_assert_int_eq(write(gate[1], "", 1), 1);
 	run_for(50 * MSEC);
-	ck_assert_int_eq(pins[0].frees, 1);
+	ck_assert_int_eq(pins[0].line.frees, 1);
 	(void)close(gate[0]);
 	(void)close(gate[1]);
 }
