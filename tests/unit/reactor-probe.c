@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "reactor-probe.h"
@@ -17,18 +15,7 @@
 #include "iotd/base.h"
 #include "iotd/task.h"
 
-atomic_llong slept_us;
-
 static struct future finished;
-
-int clock_gettime(clockid_t id, struct timespec *now)
-{
-	long r = syscall(SYS_clock_gettime, id, now);
-
-	if (id == CLOCK_BOOTTIME)
-		now->tv_sec += atomic_load(&slept_us) / USEC_PER_SEC;
-	return (int)r;
-}
 
 void setup_virtual(void)
 {

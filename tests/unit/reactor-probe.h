@@ -3,19 +3,16 @@
 
 /*
  * A probe is one of each source of the reactor: it leaves its letter in the trace and does something.
- * clock_gettime() is replaced, so that a test can let the host sleep for hours.
  */
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "reactor-fixture.h"
+#include "suspend.h"
 
 #include "iotd/clock.h"
 #include "iotd/reactor.h"
 
 #define HOUR_US (3600 * USEC_PER_SEC)
-
-extern atomic_llong slept_us; /* what the host spent in suspend */
 
 struct probe {
 	struct reactor_timer timer;
