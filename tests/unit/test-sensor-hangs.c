@@ -40,7 +40,7 @@ static void hang_close(struct hang *hang)
 START_TEST(a_hanging_source_is_offline_and_delays_nobody)
 {
 	struct sensor_settings often = settings;
-	struct fake other = { .gate = -1 };
+	static struct fake other = { .gate = -1 }; /* outlives the test: workers close it later */
 	struct worker_key *other_key;
 	struct hang hang = hang_begin(&fake);
 	struct sensor *second;
@@ -132,7 +132,7 @@ END_TEST
 START_TEST(a_source_that_is_slow_time_and_again_makes_nobody_wait)
 {
 	const int64_t interval_us = 500 * MSEC;
-	struct fake other = { .gate = -1 };
+	static struct fake other = { .gate = -1 }; /* outlives the test: workers close it later */
 	struct sensor *second;
 
 	fake.takes_us = 250 * MSEC;

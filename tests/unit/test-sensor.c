@@ -122,7 +122,7 @@ END_TEST
 START_TEST(the_bus_serves_others_while_a_chip_converts)
 {
 	static const struct outcome slow = { .wait_us = 50 * MSEC, .agains = 3 };
-	struct fake other = { .gate = -1 };
+	static struct fake other = { .gate = -1 }; /* outlives the test: workers close it later */
 	struct sensor *second;
 
 	start(&slow, 1);
