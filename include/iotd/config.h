@@ -27,3 +27,17 @@ int config_load(struct settings **ret, const char *file, struct config_faults *f
 
 /** config_faults_free() - leaves it empty */
 void config_faults_free(struct config_faults *faults);
+
+/*
+ * Do two of them say the same? By the tables that read the file, so no key can be forgotten. Names
+ * count too.
+ */
+bool config_i2c_equal(const struct i2c_settings *a, const struct i2c_settings *b);
+bool config_sensor_equal(const struct sensor_settings *a, const struct sensor_settings *b);
+bool config_input_equal(const struct input_settings *a, const struct input_settings *b);
+bool config_output_equal(const struct output_settings *a, const struct output_settings *b);
+bool config_mqtt_equal(const struct mqtt_settings *a, const struct mqtt_settings *b);
+bool config_spool_equal(const struct spool_settings *a, const struct spool_settings *b);
+
+/** config_output_line_equal() - the same line in the same way: chip, line, bias, active_low */
+bool config_output_line_equal(const struct output_settings *a, const struct output_settings *b);

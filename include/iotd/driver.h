@@ -83,11 +83,18 @@ struct driver {
 	void (*close)(struct source *source);
 };
 
+/** struct source_owner - who lent the source something and wants to know when it is given back */
+struct source_owner {
+	void (*freed)(struct source_owner *owner);
+};
+
 /** struct source - one chip or file that a sensor reads; made by source_new() */
 struct source {
 	const struct driver *driver;
 	const struct option_value *options;
-	struct i2c_device *i2c; /* I2C drivers; else NULL */
+	struct option_value *copied; /* that is what options are; NULL: the driver has none */
+	struct i2c_device *i2c;	     /* I2C drivers; else NULL */
+	struct source_owner *owner;  /* told when it is freed; NULL: nobody */
 	void *state;		/* driver->state_size bytes, zeroed before open() */
 	struct channel channels[CHANNELS_MAX];
 	size_t channel_count; /* 0 until open() for those that only the kernel can name */
@@ -97,7 +104,7 @@ struct source {
 
 /**
  * source_new() - a closed source
- * @options: as many as driver->options; must outlive the source
+ * @options: as many as driver->options; copied
  * @i2c:     stays the caller's and must outlive the source; NULL for drivers without a bus
  * Return: 0; -EINVAL the options make no channels; -ENOMEM.
  */

@@ -8,6 +8,8 @@
 
 #include "load.h"
 
+#include "iotd/config.h"
+
 #define BUSES_MAX 1000
 
 #define BUS(member) KEY_PLACE(i2c_settings, member)
@@ -19,6 +21,11 @@ static const struct key bus_keys[] = {
 	{ "retries", KEY_INTEGER, BUS(retries), .preset = "1", .range = { 0, 10 } },
 	{ NULL },
 };
+
+bool config_i2c_equal(const struct i2c_settings *a, const struct i2c_settings *b)
+{
+	return table_equal(bus_keys, a, b, 0, SIZE_MAX);
+}
 
 /* is_adapter() - "i2c-0", "i2c-17": as the kernel names them */
 static bool is_adapter(const char *name)

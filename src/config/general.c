@@ -7,6 +7,7 @@
 #include "load.h"
 #include "table.h"
 
+#include "iotd/config.h"
 #include "iotd/log.h"
 
 #define DEVICE_MAX     128
@@ -68,6 +69,11 @@ static const struct key spool_keys[] = {
 	  .range = { 1U << 16, 1ULL << 40 } },
 	{ NULL },
 };
+
+bool config_spool_equal(const struct spool_settings *a, const struct spool_settings *b)
+{
+	return table_equal(spool_keys, a, b, 0, SIZE_MAX);
+}
 
 #define STATS(member) KEY_PLACE(stats_settings, member)
 

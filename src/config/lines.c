@@ -5,6 +5,8 @@
 
 #include "load.h"
 
+#include "iotd/config.h"
+
 #define HOUR_US	   3600e6
 #define YEAR_US	   (365 * 86400e6)
 #define OFFSET_MAX 65535
@@ -55,12 +57,33 @@ static void check_interlock(struct load *load, const config_setting_t *setting, 
 	load_strings(load, setting, &output->interlock, &output->interlock_count);
 }
 
+static bool equal_line(const void *a, const void *b)
+{
+	const struct line_settings *one = a, *other = b;
+
+	return one->offset == other->offset && texts_equal(one->name, other->name);
+}
+
+static bool equal_interlock(const void *a, const void *b)
+{
+	const struct output_settings *one = KEY_OWNER(a, output_settings, interlock);
+	const struct output_settings *other = KEY_OWNER(b, output_settings, interlock);
+
+	if (one->interlock_count != other->interlock_count)
+		return false;
+	for (size_t i = 0; i < one->interlock_count; i++)
+		if (strcmp(one->interlock[i], other->interlock[i]) != 0)
+			return false;
+	return true;
+}
+
 #define INPUT(member) KEY_PLACE(input_settings, member)
 
 static const struct key input_keys[] = {
 	{ "name", KEY_STRING, INPUT(name), .required = true, .check = check_name },
 	{ "chip", KEY_STRING, INPUT(line.chip), .required = true, .check = check_filled },
-	{ "line", KEY_CUSTOM, INPUT(line), .required = true, .check = check_line },
+	{ "line", KEY_CUSTOM, INPUT(line), .required = true, .check = check_line,
+	  .equal = equal_line },
 	{ "bias", KEY_WORD, INPUT(line.bias), .preset = "as-is", .words = bias_words },
 	{ "active_low", KEY_BOOLEAN, INPUT(line.active_low), .preset = "false" },
 	{ "edge", KEY_WORD, INPUT(edge), .preset = "both", .words = edge_words },
@@ -80,7 +103,8 @@ static const struct key input_keys[] = {
 static const struct key output_keys[] = {
 	{ "name", KEY_STRING, OUTPUT(name), .required = true, .check = check_name },
 	{ "chip", KEY_STRING, OUTPUT(line.chip), .required = true, .check = check_filled },
-	{ "line", KEY_CUSTOM, OUTPUT(line), .required = true, .check = check_line },
+	{ "line", KEY_CUSTOM, OUTPUT(line), .required = true, .check = check_line,
+	  .equal = equal_line },
 	{ "bias", KEY_WORD, OUTPUT(line.bias), .preset = "as-is", .words = bias_words },
 	{ "active_low", KEY_BOOLEAN, OUTPUT(line.active_low), .preset = "false" },
 	{ "initial", KEY_WORD, OUTPUT(initial), .preset = "off", .words = move_words },
@@ -89,11 +113,28 @@ static const struct key output_keys[] = {
 	{ "on_disconnect", KEY_WORD, OUTPUT(on_disconnect), .preset = "keep", .words = move_words },
 	{ "disconnect_after", KEY_DURATION, OUTPUT(disconnect_after_us), .preset = "30s",
 	  .range = { 0, YEAR_US } },
-	{ "interlock", KEY_CUSTOM, OUTPUT(interlock), .check = check_interlock },
+	{ "interlock", KEY_CUSTOM, OUTPUT(interlock), .check = check_interlock,
+	  .equal = equal_interlock },
 	{ "device_class", KEY_OPTIONAL, OUTPUT(device_class) },
 	{ "enabled", KEY_BOOLEAN, OUTPUT(enabled), .preset = "true" },
 	{ NULL },
 };
+
+bool config_input_equal(const struct input_settings *a, const struct input_settings *b)
+{
+	return table_equal(input_keys, a, b, 0, SIZE_MAX);
+}
+
+bool config_output_equal(const struct output_settings *a, const struct output_settings *b)
+{
+	return table_equal(output_keys, a, b, 0, SIZE_MAX);
+}
+
+bool config_output_line_equal(const struct output_settings *a, const struct output_settings *b)
+{
+	return table_equal(output_keys, a, b, offsetof(struct output_settings, line),
+			   sizeof(a->line));
+}
 
 /* counter_check() - keys that only a counter has */
 static void counter_check(struct load *load, const config_setting_t *group)

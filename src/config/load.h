@@ -15,6 +15,11 @@
 /** KEY_PLACE() - the place of a key's value, for a table that fills struct @type */
 #define KEY_PLACE(type, member) .offset = offsetof(struct type, member)
 
+/** KEY_OWNER() - the other way round, for struct key's @equal */
+#define KEY_OWNER(pointer, type, member)                                                           \
+	((const struct type *)(const void *)((const char *)(pointer) -                             \
+					     offsetof(struct type, member)))
+
 struct load {
 	struct settings *settings;
 	struct text text;

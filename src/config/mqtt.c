@@ -6,6 +6,7 @@
 #include "table.h"
 
 #include "iotd/clock.h"
+#include "iotd/config.h"
 
 #define BROKER_DEFAULT "mqtt://localhost:1883"
 #define TOPIC_MAX                                                                                  \
@@ -113,6 +114,20 @@ static void check_brokers(struct load *load, const config_setting_t *setting, vo
 			    &mqtt->brokers[i]);
 }
 
+/* the URL says all there is */
+static bool equal_brokers(const void *a, const void *b)
+{
+	const struct mqtt_settings *one = KEY_OWNER(a, mqtt_settings, brokers);
+	const struct mqtt_settings *other = KEY_OWNER(b, mqtt_settings, brokers);
+
+	if (one->broker_count != other->broker_count)
+		return false;
+	for (size_t i = 0; i < one->broker_count; i++)
+		if (!texts_equal(one->brokers[i].url, other->brokers[i].url))
+			return false;
+	return true;
+}
+
 #define MQTT(member) KEY_PLACE(mqtt_settings, member)
 
 static const struct key tls_keys[] = {
@@ -130,7 +145,7 @@ static const struct key discovery_keys[] = {
 	{ "enabled", KEY_BOOLEAN, MQTT(discovery_enabled), .preset = "false" },
 	{ "prefix", KEY_STRING, MQTT(discovery_prefix), .preset = "homeassistant",
 	  .check = check_topic },
-	{ "style", KEY_CUSTOM, MQTT(discovery_style), .check = check_style },
+	{ "style", KEY_CUSTOM, MQTT(discovery_style), .check = check_style, .equal = equal_text },
 	{ NULL },
 };
 
@@ -138,8 +153,8 @@ static const struct key discovery_keys[] = {
 #define DAYS(number)	SECONDS(86400 * (number))
 
 static const struct key mqtt_keys[] = {
-	{ "broker", KEY_CUSTOM, MQTT(brokers), .check = check_brokers },
-	{ "protocol", KEY_CUSTOM, MQTT(protocol), .check = check_protocol },
+	{ "broker", KEY_CUSTOM, MQTT(brokers), .check = check_brokers, .equal = equal_brokers },
+	{ "protocol", KEY_CUSTOM, MQTT(protocol), .check = check_protocol, .equal = equal_integer },
 	{ "client_id", KEY_OPTIONAL, MQTT(client_id) },
 	{ "username", KEY_OPTIONAL, MQTT(username) },
 	{ "password", KEY_OPTIONAL, MQTT(password) },
@@ -157,11 +172,16 @@ static const struct key mqtt_keys[] = {
 	  .range = { 1e5, DAYS(1) } },
 	{ "tls", KEY_GROUP, .group = tls_keys },
 	{ "discovery", KEY_GROUP, .group = discovery_keys },
-	{ "compat", KEY_CUSTOM, MQTT(compat), .check = check_compat },
+	{ "compat", KEY_CUSTOM, MQTT(compat), .check = check_compat, .equal = equal_text },
 	{ "expiry", KEY_DURATION, MQTT(expiry_us), .preset = "0s",
 	  .range = { 0, SECONDS(UINT32_MAX) } },
 	{ NULL },
 };
+
+bool config_mqtt_equal(const struct mqtt_settings *a, const struct mqtt_settings *b)
+{
+	return table_equal(mqtt_keys, a, b, 0, SIZE_MAX);
+}
 
 static void format_default(struct load *load, char **member, const char *prefix)
 {

@@ -12,6 +12,7 @@
 #include "load.h"
 #include "option.h"
 
+#include "iotd/config.h"
 #include "iotd/drivers.h"
 #include "iotd/parse.h"
 
@@ -22,11 +23,16 @@ static const char *const aggregate_words[] = {
 	[AGGREGATE_MEDIAN] = "median", [AGGREGATE_LAST] = "last", NULL,
 };
 
+static bool equal_driver(const void *a, const void *b)
+{
+	return *(const struct driver *const *)a == *(const struct driver *const *)b;
+}
+
 #define SENSOR(member) KEY_PLACE(sensor_settings, member)
 
 static const struct key sensor_keys[] = {
 	{ "name", KEY_STRING, SENSOR(name), .required = true, .check = check_name },
-	{ "driver", KEY_CUSTOM, SENSOR(driver), .required = true },
+	{ "driver", KEY_CUSTOM, SENSOR(driver), .required = true, .equal = equal_driver },
 	{ "interval", KEY_DURATION, SENSOR(interval_us), .preset = "10s",
 	  .range = { 1e3, YEAR_US } },
 	{ "retries", KEY_INTEGER, SENSOR(retries), .preset = "-1", .range = { 0, 10 } },
@@ -53,9 +59,14 @@ static void check_address(struct load *load, const config_setting_t *setting, vo
 		*(uint16_t *)member = (uint16_t)address;
 }
 
+static bool equal_address(const void *a, const void *b)
+{
+	return *(const uint16_t *)a == *(const uint16_t *)b;
+}
+
 static const struct key bus_keys[] = {
 	{ "bus", KEY_STRING, SENSOR(bus), .required = true, .check = check_filled },
-	{ "address", KEY_CUSTOM, SENSOR(address), .check = check_address },
+	{ "address", KEY_CUSTOM, SENSOR(address), .check = check_address, .equal = equal_address },
 	{ NULL },
 };
 
@@ -73,6 +84,55 @@ static const struct key channel_keys[] = {
 	{ "device_class", KEY_OPTIONAL, CHANNEL(device_class) },
 	{ NULL },
 };
+
+/* --- comparing ------------------------------------------------------------------------------ */
+
+static bool options_equal(const struct sensor_settings *a, const struct sensor_settings *b)
+{
+	if (a->option_count != b->option_count)
+		return false;
+	for (size_t i = 0; i < a->option_count; i++) {
+		const struct option_value *one = &a->options[i], *other = &b->options[i];
+
+		if (one->integer != other->integer || !texts_equal(one->string, other->string) ||
+		    memcmp(&one->number, &other->number, sizeof(one->number)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static const struct channel_settings *channel_named(const struct sensor_settings *sensor,
+						    const char *name)
+{
+	for (size_t i = 0; i < sensor->channel_count; i++)
+		if (strcmp(sensor->channels[i].name, name) == 0)
+			return &sensor->channels[i];
+	return NULL;
+}
+
+/* their order in the file says nothing: the driver's counts */
+static bool channels_equal(const struct sensor_settings *a, const struct sensor_settings *b)
+{
+	const struct channel_settings *other;
+
+	if (a->channel_count != b->channel_count)
+		return false;
+	for (size_t i = 0; i < a->channel_count; i++) {
+		other = channel_named(b, a->channels[i].name);
+		if (!other || !table_equal(channel_keys, &a->channels[i], other, 0, SIZE_MAX))
+			return false;
+	}
+	return true;
+}
+
+bool config_sensor_equal(const struct sensor_settings *a, const struct sensor_settings *b)
+{
+	return table_equal(sensor_keys, a, b, 0, SIZE_MAX) &&
+	       table_equal(bus_keys, a, b, 0, SIZE_MAX) && options_equal(a, b) &&
+	       channels_equal(a, b);
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
 
 /* struct reader - one sensor while it is read */
 struct reader {

@@ -27,6 +27,67 @@ void table_string(struct faults *faults, char **member, const char *text)
 	*member = copy;
 }
 
+/* --- comparing ------------------------------------------------------------------------------ */
+
+bool texts_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool equal_text(const void *a, const void *b)
+{
+	return texts_equal(*(char *const *)a, *(char *const *)b);
+}
+
+bool equal_integer(const void *a, const void *b)
+{
+	return *(const int *)a == *(const int *)b;
+}
+
+static bool value_equal(const struct key *key, const void *a, const void *b)
+{
+	switch (key->type) {
+	case KEY_STRING:
+	case KEY_OPTIONAL:
+		return equal_text(a, b);
+	case KEY_UNIT:
+		return strcmp(a, b) == 0;
+	case KEY_BOOLEAN:
+		return *(const bool *)a == *(const bool *)b;
+	case KEY_INTEGER:
+	case KEY_WORD:
+		return equal_integer(a, b);
+	case KEY_NUMBER:
+		return memcmp(a, b, sizeof(double)) == 0;
+	case KEY_DURATION:
+	case KEY_SIZE:
+		return memcmp(a, b, sizeof(int64_t)) == 0;
+	case KEY_CUSTOM:
+		assert(key->equal); /* the table is wrong */
+		return key->equal(a, b);
+	case KEY_GROUP:
+		break;
+	}
+	return false;
+}
+
+bool table_equal(const struct key *table, const void *a, const void *b, size_t from, size_t size)
+{
+	for (const struct key *key = table; key->name; key++) {
+		if (key->type == KEY_GROUP) {
+			if (!table_equal(key->group, a, b, from, size))
+				return false;
+		} else if (key->offset >= from && key->offset - from < size &&
+			   !value_equal(key, (const char *)a + key->offset,
+					(const char *)b + key->offset)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
 static int word_index(const char *const *words, const char *word)
 {
 	int index = 0;

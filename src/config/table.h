@@ -37,6 +37,8 @@ struct key {
 	const struct key *group; /* ends with a row without a name, as every table */
 	/** look at the value, or read it (KEY_CUSTOM) into the struct's member at @offset */
 	void (*check)(struct load *load, const config_setting_t *setting, void *member);
+	/** KEY_CUSTOM: do two members at @offset say the same? */
+	bool (*equal)(const void *a, const void *b);
 };
 
 /** table_presets() - all defaults into @target. Strings that are there are freed */
@@ -63,6 +65,19 @@ void table_suggest(const struct key *table, struct suggest *suggest);
 /** table_read() - a whole group: presets, every key, unknown ones are faults; @group NULL: presets only */
 void table_read(struct load *load, const struct key *table, const config_setting_t *group,
 		void *target);
+
+/**
+ * table_equal() - do two structs that the table filled say the same?
+ * @from, @size: only keys whose place lies in this part of the struct; 0, SIZE_MAX: all
+ */
+bool table_equal(const struct key *table, const void *a, const void *b, size_t from, size_t size);
+
+/** texts_equal() - both NULL, or the same */
+bool texts_equal(const char *a, const char *b);
+
+/* for struct key's @equal */
+bool equal_text(const void *a, const void *b);    /* char * */
+bool equal_integer(const void *a, const void *b); /* int */
 
 /** table_string() - a copy of @text into an owning pointer; lack of memory goes to @faults */
 void table_string(struct faults *faults, char **member, const char *text);

@@ -39,7 +39,6 @@ static const struct {
 	{ "mqtt.expiry", SERVED_ONLY, "0s" },
 	{ "stats.textfile", SERVED_ONLY, "" },
 	{ "driver_dir", SERVED_ONLY, "/usr/lib/iotd/drivers" },
-	{ "commands.allow", SERVED_NOT, "reload" },
 	{ "commands.allow", SERVED_NOT, "count" },
 	{ "inputs.count", SERVED_ONLY, "false" },
 };

@@ -32,6 +32,8 @@ static int line_job(struct worker_job *job)
 static void line_destroy(struct line *line)
 {
 	gpio_line_free(line->held);
+	free(line->where.chip);
+	free(line->where.name);
 	free(line);
 }
 
@@ -64,6 +66,14 @@ int line_new(struct line **ret, const struct device_parts *parts, const struct g
 	line->gpio = gpio;
 	line->request = *request;
 	line->request.consumer = line->consumer;
+	line->request.line = &line->where;
+	line->where = *request->line;
+	line->where.chip = strdup(request->line->chip);
+	line->where.name = request->line->name ? strdup(request->line->name) : NULL;
+	if (!line->where.chip || (request->line->name && !line->where.name)) {
+		line_destroy(line);
+		return -ENOMEM;
+	}
 	line->key = key;
 	line->job.run = line_job;
 	line->job.idle = line_job_idle;

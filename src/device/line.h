@@ -23,6 +23,7 @@ enum line_operation {
 struct line {
 	const struct gpio *gpio;
 	struct gpio_request request;
+	struct line_settings where; /* of the request; a copy, for the worker may be late */
 	char consumer[NAME_LENGTH + 8];
 	struct worker_key *key;
 	struct worker_job job;

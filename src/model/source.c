@@ -37,6 +37,34 @@ static int source_describe(struct source *source)
 	return 0;
 }
 
+static void options_free(struct option_value *options, size_t count)
+{
+	for (size_t i = 0; options && i < count; i++)
+		free(options[i].string);
+	free(options);
+}
+
+/* a source may outlive the configuration that it was made from: a worker is in it still */
+static int options_copy(struct source *source, const struct option_value *options, size_t count)
+{
+	source->options = options;
+	if (!options || count == 0)
+		return 0;
+	source->copied = calloc(count, sizeof(*options));
+	if (!source->copied)
+		return -ENOMEM;
+	source->options = source->copied;
+	for (size_t i = 0; i < count; i++) {
+		struct option_value *copy = &source->copied[i];
+
+		*copy = options[i];
+		copy->string = options[i].string ? strdup(options[i].string) : NULL;
+		if (options[i].string && !copy->string)
+			return -ENOMEM; /* what is not copied yet is zero */
+	}
+	return 0;
+}
+
 int source_new(struct source **ret, const struct driver *driver, const struct option_value *options,
 	       struct i2c_device *i2c)
 {
@@ -48,8 +76,10 @@ int source_new(struct source **ret, const struct driver *driver, const struct op
 		return -ENOMEM;
 
 	source->driver = driver;
-	source->options = options;
 	source->i2c = i2c;
+	r = options_copy(source, options, driver->option_count);
+	if (r < 0)
+		return r;
 	r = source_describe(source);
 	if (r < 0)
 		return r;
@@ -69,6 +99,9 @@ struct source *source_free(struct source *source)
 	if (!source)
 		return NULL;
 	source_close(source);
+	options_free(source->copied, source->driver->option_count);
+	if (source->owner)
+		source->owner->freed(source->owner);
 	free(source->state);
 	free(source);
 	return NULL;

@@ -232,7 +232,6 @@ static const struct example group_examples[] = {
 	  "\"pulse\", "
 	  "\"toggle\", \"interval\", \"reload\" or \"count\" (did you mean \"ping\"?)" },
 	{ "commands = { allow = [ \"ping\",\n\"reload\",\n\"count\" ]; };",
-	  "2: commands.allow[1]: \"reload\" is not supported yet\n"
 	  "3: commands.allow[2]: \"count\" is not supported yet" },
 	{ "stats = { interval = \"1h\"; textfile = \"\"; };", "" },
 	{ "stats = { interval = \"10ms\"; };",
