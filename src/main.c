@@ -69,6 +69,7 @@ static int set_option(struct options *options, int letter)
 		return 0;
 	case 'L':
 		options->log_level = log_level_from_name(optarg);
+		options->daemon.has_log_level = true;
 		return options->log_level < 0 ? bad_usage("unknown log level: ", optarg) : 0;
 	case 'V':
 		options->action = ACTION_VERSION;

@@ -12,7 +12,8 @@ struct daemon;
 
 /** struct daemon_options - what the command line adds to the configuration */
 struct daemon_options {
-	bool simulate; /* emulated buses and lines */
+	bool simulate;	    /* emulated buses and lines */
+	bool has_log_level; /* it is set: a reload does not change it */
 };
 
 /**

@@ -55,6 +55,9 @@ struct channel_filter *channel_filter_free(struct channel_filter *filter);
 /** channel_filter_set_interval() - samples come at this distance from now on; windows and max_age go by it */
 void channel_filter_set_interval(struct channel_filter *filter, int64_t interval_us);
 
+/** channel_filter_update() - the same settings, in new memory */
+void channel_filter_update(struct channel_filter *filter, const struct sensor_settings *settings);
+
 /** channel_filter_forget() - the next reading is news to every deadband: the sensor was away */
 void channel_filter_forget(struct channel_filter *filter);
 
@@ -110,6 +113,12 @@ int sensor_read(struct sensor *sensor, sensor_read_callback done, void *data);
 /** sensor_set_interval() - from now on; until the next reload */
 void sensor_set_interval(struct sensor *sensor, int64_t interval_us);
 
+/** sensor_update() - the same configuration, in new memory; an interval that a command set ends */
+void sensor_update(struct sensor *sensor, const struct sensor_settings *settings);
+
+/** sensor_settings() - its configuration */
+const struct sensor_settings *sensor_settings(const struct sensor *sensor);
+
 /** sensor_info() - its line of the list; no channels while its source is opened for the first time */
 void sensor_info(const struct sensor *sensor, struct device_info *ret);
 
@@ -125,6 +134,12 @@ int input_new(struct input **ret, const struct device_parts *parts,
 
 /** input_free() - releases the line. NULL is fine. Returns NULL */
 struct input *input_free(struct input *input);
+
+/** input_update() - the same configuration, in new memory */
+void input_update(struct input *input, const struct input_settings *settings);
+
+/** input_settings() - its configuration */
+const struct input_settings *input_settings(const struct input *input);
 
 /** input_info() - its line of the list */
 void input_info(const struct input *input, struct device_info *ret);
@@ -183,6 +198,17 @@ void output_link_changed(struct output *output, bool connected);
 
 /** output_exit() - drive what on_exit says. Return: a future, done when the line is driven; NULL: nothing to do */
 struct future *output_exit(struct output *output);
+
+/**
+ * output_update() - another configuration for the same line, which does not move for it
+ *
+ * max_on that is new counts from now, one that changed from when the line went on. If on_disconnect or
+ * disconnect_after changed it is to be told again that the link is down: output_link_changed().
+ */
+void output_update(struct output *output, const struct output_settings *settings);
+
+/** output_obey_interlock() - when all are updated: off, if an output that is on too excludes it now */
+void output_obey_interlock(struct output *output);
 
 /** output_settings() - its configuration */
 const struct output_settings *output_settings(const struct output *output);

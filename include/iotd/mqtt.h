@@ -55,6 +55,12 @@ void mqtt_publish_state(struct mqtt *mqtt, struct message *message);
 /** mqtt_forget_state() - the device is gone: nothing more is sent for @topic; an empty retained message clears it if @clear */
 void mqtt_forget_state(struct mqtt *mqtt, const char *topic, bool clear);
 
+/**
+ * mqtt_update() - other settings from now on, in new memory; the connection stays
+ * @settings: whose mqtt part says the same as before
+ */
+void mqtt_update(struct mqtt *mqtt, const struct settings *settings);
+
 /** mqtt_is_connected() */
 bool mqtt_is_connected(const struct mqtt *mqtt);
 

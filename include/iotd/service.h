@@ -27,6 +27,12 @@ struct notify *notify_free(struct notify *notify);
 /** notify_ready() - READY=1, once; later calls do nothing */
 void notify_ready(struct notify *notify);
 
+/** notify_reloading() - RELOADING=1 with its time, unless READY=1 is still to come */
+void notify_reloading(struct notify *notify);
+
+/** notify_reloaded() - READY=1 after notify_reloading(), also when the old configuration stays */
+void notify_reloaded(struct notify *notify);
+
 /** notify_stopping() - STOPPING=1. Return: a future, done with 0 when systemd has been told this and all before */
 struct future *notify_stopping(struct notify *notify);
 

@@ -38,7 +38,7 @@ struct sim_chip {
 	int fault; /* tests: while not 0 every transfer fails with this errno */
 };
 
-/** sim_i2c_new() - an empty emulated bus; i2c_bus_free() frees it and its chips. Return: 0; -ENOMEM */
+/** sim_i2c_new() - an empty emulated bus, where chips may come and go while it is used; i2c_bus_free() frees it and its chips. Return: 0; -ENOMEM */
 int sim_i2c_new(struct i2c_bus **ret);
 
 /**
@@ -48,6 +48,12 @@ int sim_i2c_new(struct i2c_bus **ret);
  */
 int sim_i2c_add(struct i2c_bus *bus, const char *driver, uint16_t address,
 		struct sim_chip **ret_chip);
+
+/** sim_i2c_remove() - take the chip at @address away, if there is one */
+void sim_i2c_remove(struct i2c_bus *bus, uint16_t address);
+
+/** sim_i2c_knows() - is there an emulation of the chip that @driver drives? */
+bool sim_i2c_knows(const char *driver);
 
 /** gpio_emulated - lines without a chip: inputs toggle once a second, outputs remember */
 extern const struct gpio gpio_emulated;

@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,7 +47,7 @@ static struct {
 	size_t first, count;
 	uint64_t dropped, dropped_in_all;
 	bool stopping, ended;
-	int level;
+	atomic_int level; /* a reload sets it while others log */
 	int is_journal; /* -1: not looked at yet */
 } logger = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER,

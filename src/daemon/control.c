@@ -189,6 +189,8 @@ void control_execute(struct control *control, struct command *command)
 		execute_interval(daemon, command);
 		return;
 	case COMMAND_RELOAD:
+		reload_ask(daemon, command);
+		return;
 	case COMMAND_COUNT:
 	case COMMAND_KINDS:
 		fail(command, -ENOTSUP, "not supported yet");

@@ -101,7 +101,7 @@ static void on_status(struct device_events *events, enum device_kind kind, const
 	    all_lines_tried(daemon))
 		ready(&daemon->ready_timer);
 	status_changed(daemon);
-	if (kind != DEVICE_SENSOR)
+	if (kind != DEVICE_SENSOR || daemon->reload.is_switching)
 		return;
 	topic = topic_new(daemon->settings->mqtt.topic, device_kind_name(kind), name, "status");
 	if (!topic || message_new(&message, topic, text, strlen(text)) < 0) {
@@ -117,6 +117,8 @@ static void on_state(struct device_events *events, const struct state *state)
 	cleanup(freep) char *topic = NULL;
 	struct message *message;
 
+	if (daemon->reload.is_switching)
+		return; /* it is told when the new connection is there */
 	topic = topic_new(daemon->settings->mqtt.topic, device_kind_name(state->kind), state->name,
 			  NULL);
 	if (!topic ||
@@ -207,8 +209,7 @@ static void on_statistics_signal(struct reactor_signal *signal)
 
 static void on_reload_signal(struct reactor_signal *signal)
 {
-	(void)signal;
-	log_warning("reload: not supported yet; restart iotd to take up a changed configuration");
+	reload_ask(container_of(signal, struct daemon, hangup), NULL);
 }
 
 static int add_signals(struct daemon *daemon)
@@ -299,6 +300,7 @@ static int stop(struct task *task, int result)
 	if (result < 0)
 		return result;
 	log_info("stopping");
+	reload_end(daemon);
 	daemon->told = notify_stopping(daemon->notify);
 	daemon->stop_deadline_us = reactor_now(daemon->reactor) + STOP_US;
 	reactor_stop_timer(&daemon->stats_timer);
@@ -322,83 +324,7 @@ static int supervise(struct task *task, int result)
 
 /* --- building ------------------------------------------------------------------------------- */
 
-static int build_sensors(struct daemon *daemon)
-{
-	const struct settings *settings = daemon->settings;
-	struct worker_key *key;
-	struct source *source;
-	int r;
-
-	daemon->sensors = calloc(settings->sensor_count + 1, sizeof(struct sensor *));
-	if (!daemon->sensors)
-		return -ENOMEM;
-	for (size_t i = 0; i < settings->sensor_count; i++) {
-		if (!settings->sensors[i].enabled)
-			continue;
-		r = hardware_source(daemon->hardware, &settings->sensors[i], &source, &key);
-		if (r == 0)
-			r = sensor_new(&daemon->sensors[daemon->sensor_count], &daemon->parts,
-				       &settings->sensors[i], source, key);
-		if (r < 0)
-			return r;
-		daemon->sensor_count++;
-	}
-	return 0;
-}
-
-static int build_inputs(struct daemon *daemon)
-{
-	const struct settings *settings = daemon->settings;
-	int r;
-
-	daemon->inputs = calloc(settings->input_count + 1, sizeof(struct input *));
-	if (!daemon->inputs)
-		return -ENOMEM;
-	for (size_t i = 0; i < settings->input_count; i++) {
-		struct worker_key *key;
-
-		if (!settings->inputs[i].enabled)
-			continue;
-		key = hardware_line_key(daemon->hardware, &settings->inputs[i].line);
-		if (!key)
-			return -ENOMEM;
-		r = input_new(&daemon->inputs[daemon->input_count], &daemon->parts,
-			      &settings->inputs[i], hardware_gpio(daemon->hardware), key);
-		if (r < 0)
-			return r;
-		daemon->input_count++;
-	}
-	return 0;
-}
-
-static int build_outputs(struct daemon *daemon)
-{
-	const struct settings *settings = daemon->settings;
-	int r;
-
-	daemon->outputs = calloc(settings->output_count + 1, sizeof(struct output *));
-	daemon->exits = calloc(settings->output_count + 1, sizeof(struct future *));
-	if (!daemon->outputs || !daemon->exits)
-		return -ENOMEM;
-	for (size_t i = 0; i < settings->output_count; i++) {
-		struct worker_key *key;
-
-		if (!settings->outputs[i].enabled)
-			continue;
-		key = hardware_line_key(daemon->hardware, &settings->outputs[i].line);
-		if (!key)
-			return -ENOMEM;
-		r = output_new(&daemon->outputs[daemon->output_count], &daemon->parts,
-			       &settings->outputs[i], hardware_gpio(daemon->hardware), key,
-			       &daemon->rules);
-		if (r < 0)
-			return r;
-		daemon->output_count++;
-	}
-	return 0;
-}
-
-static int build_link(struct daemon *daemon)
+int link_start(struct daemon *daemon, struct mqtt **ret)
 {
 	struct mqtt_parts parts = {
 		.reactor = daemon->reactor,
@@ -410,7 +336,7 @@ static int build_link(struct daemon *daemon)
 		.stats = &daemon->stats,
 	};
 
-	return mqtt_new(&daemon->mqtt, &parts);
+	return mqtt_new(ret, &parts);
 }
 
 static void reserve_descriptors(const struct settings *settings)
@@ -426,6 +352,8 @@ static void reserve_descriptors(const struct settings *settings)
 
 static int build(struct daemon *daemon, const struct daemon_options *options)
 {
+	static const struct settings none;
+	struct device_changes changes;
 	int r;
 
 	reserve_descriptors(daemon->settings);
@@ -440,7 +368,7 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 		r = log_start();
 	if (r == 0)
 		r = workers_new(&daemon->workers, daemon->reactor,
-				hardware_threads(daemon->settings));
+				HARDWARE_THREADS_MOST);
 	if (r == 0)
 		r = hardware_new(&daemon->hardware, daemon->workers, daemon->settings,
 				 options->simulate);
@@ -450,15 +378,13 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0)
 		r = spooling_new(daemon);
 	if (r == 0)
-		r = build_link(daemon);
+		r = link_start(daemon, &daemon->mqtt);
 	if (r == 0)
-		r = build_outputs(daemon);
-	if (r == 0)
-		r = build_inputs(daemon);
-	if (r == 0)
-		r = build_sensors(daemon);
+		r = devices_change(daemon, &none, daemon->settings, &changes);
 	if (r == 0)
 		r = status_start(daemon);
+	if (r == 0)
+		r = reload_start(daemon);
 	daemon->ready_timer.fire = ready;
 	if (r == 0)
 		r = reactor_set_timer(daemon->reactor, &daemon->ready_timer,
@@ -483,6 +409,7 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 	daemon->rules = (struct output_rules){ blocked_by, went_off };
 	daemon->mqtt_events.link_changed = on_link;
 	daemon->control.execute = control_execute;
+	daemon->reload.has_log_level = options->has_log_level;
 	(void)snprintf(daemon->broker, sizeof(daemon->broker), "%s", settings->mqtt.brokers[0].url);
 	r = build(daemon, options);
 	if (r < 0)
@@ -511,6 +438,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 
 	if (!daemon)
 		return NULL;
+	reload_stop(daemon);
 	free_sensors_and_inputs(daemon);
 	while (daemon->output_count > 0)
 		output_free(daemon->outputs[--daemon->output_count]);
@@ -526,6 +454,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	spool_free(daemon->spool);
 	status_stop(daemon);
 	reactor_free(daemon->reactor);
+	reload_done(daemon);
 	settings_free(daemon->settings);
 	free(daemon->sensors);
 	free(daemon->inputs);

@@ -1,34 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <assert.h>
+/*
+ * Buses and chips by their names. A bus is used by its configuration, and by the sources on it, which may be closed
+ * long after a reload has changed or removed it: the last of them takes it down. Chips are only
+ * names with a key, and stay.
+ */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "hardware.h"
 #include "iotd/clock.h"
+#include "iotd/config.h"
 #include "iotd/log.h"
 #include "iotd/sim.h"
 
 /* plain files are read one after another by one thread, unless one takes longer than this */
 #define FILE_PATIENCE_US (20 * USEC_PER_MSEC)
-#define THREADS_SPARE	 8   /* the broker, systemd, and room */
-#define THREADS_MOST	 256 /* a bound for any configuration */
 
 struct bus {
 	SLIST_ENTRY(bus) link;
-	const struct i2c_settings *settings;
+	const struct i2c_settings *settings; /* NULL: no longer configured */
 	struct i2c_bus *i2c;
 	struct worker_key *key;
+	size_t users; /* sources */
 };
 
 struct chip {
 	SLIST_ENTRY(chip) link;
-	const char *name; /* as in the configuration */
+	char *name; /* as in the configuration */
 	struct worker_key *key;
 };
 
+/* what a source on a bus has borrowed */
 struct bound {
-	SLIST_ENTRY(bound) link;
+	struct source_owner owner;
+	struct hardware *hardware;
+	struct bus *bus;
 	struct i2c_device *device;
 };
 
@@ -38,17 +46,33 @@ struct hardware {
 	struct worker_key *files;
 	SLIST_HEAD(, bus) buses;
 	SLIST_HEAD(, chip) chips;
-	SLIST_HEAD(, bound) devices;
 };
+
+/* --- buses ---------------------------------------------------------------------------------- */
 
 static struct bus *find_bus(struct hardware *hardware, const char *name)
 {
 	struct bus *bus;
 
 	SLIST_FOREACH(bus, &hardware->buses, link)
-	if (strcmp(bus->settings->name, name) == 0)
+	if (bus->settings && strcmp(bus->settings->name, name) == 0)
 		return bus;
 	return NULL;
+}
+
+static void bus_free(struct bus *bus)
+{
+	worker_key_free(bus->key);
+	i2c_bus_free(bus->i2c);
+	free(bus);
+}
+
+static void release_bus(struct hardware *hardware, struct bus *bus)
+{
+	if (bus->settings || bus->users > 0)
+		return;
+	SLIST_REMOVE(&hardware->buses, bus, bus, link);
+	bus_free(bus);
 }
 
 static int add_bus(struct hardware *hardware, const struct i2c_settings *settings)
@@ -59,39 +83,116 @@ static int add_bus(struct hardware *hardware, const struct i2c_settings *setting
 	if (!bus)
 		return -ENOMEM;
 	bus->settings = settings;
-	SLIST_INSERT_HEAD(&hardware->buses, bus, link);
 	r = worker_key_new(&bus->key, hardware->workers, 0);
-	if (r < 0)
+	if (r == 0)
+		r = hardware->simulate ? sim_i2c_new(&bus->i2c) : i2c_bus_new(&bus->i2c, settings);
+	if (r < 0) {
+		bus_free(bus);
 		return r;
-	return hardware->simulate ? sim_i2c_new(&bus->i2c) : i2c_bus_new(&bus->i2c, settings);
+	}
+	SLIST_INSERT_HEAD(&hardware->buses, bus, link);
+	return 0;
+}
+
+static int update_buses(struct hardware *hardware, const struct settings *settings)
+{
+	struct bus *bus, *next;
+	int r = 0;
+
+	for (bus = SLIST_FIRST(&hardware->buses); bus; bus = next) {
+		const struct i2c_settings *fresh = NULL;
+
+		next = SLIST_NEXT(bus, link);
+		if (bus->settings)
+			fresh = settings_find_i2c(settings, bus->settings->name);
+		bus->settings = fresh && config_i2c_equal(bus->settings, fresh) ? fresh : NULL;
+		release_bus(hardware, bus);
+	}
+	for (size_t i = 0; r == 0 && i < settings->i2c_count; i++)
+		if (!find_bus(hardware, settings->i2c[i].name))
+			r = add_bus(hardware, &settings->i2c[i]);
+	return r;
+}
+
+/* --- emulated chips ------------------------------------------------------------------------- */
+
+static bool has_chip(const struct settings *settings, const struct sensor_settings *chip)
+{
+	for (size_t i = 0; i < settings->sensor_count; i++) {
+		const struct sensor_settings *sensor = &settings->sensors[i];
+
+		if (sensor->enabled && sensor->bus && strcmp(sensor->bus, chip->bus) == 0 &&
+		    sensor->address == chip->address && sensor->driver == chip->driver)
+			return true;
+	}
+	return false;
+}
+
+static void remove_chips(struct hardware *hardware, const struct settings *old,
+			 const struct settings *settings)
+{
+	for (size_t i = 0; i < old->sensor_count; i++) {
+		const struct sensor_settings *sensor = &old->sensors[i];
+		const struct bus *bus = sensor->bus ? find_bus(hardware, sensor->bus) : NULL;
+
+		if (bus && sensor->enabled && !has_chip(settings, sensor))
+			sim_i2c_remove(bus->i2c, sensor->address);
+	}
 }
 
 static int emulate_chips(struct hardware *hardware, const struct settings *settings)
 {
-	int r;
-
 	for (size_t i = 0; i < settings->sensor_count; i++) {
 		const struct sensor_settings *sensor = &settings->sensors[i];
-
 		const struct bus *bus = sensor->bus ? find_bus(hardware, sensor->bus) : NULL;
+		int r;
 
 		if (!bus || !sensor->enabled)
 			continue;
 		r = sim_i2c_add(bus->i2c, sensor->driver->name, sensor->address, NULL);
-		if (r == -ENOENT)
-			log_error("sensor %s: there is no emulation of a %s; set enabled = false "
-				  "to simulate the rest",
-				  sensor->name, sensor->driver->name);
-		if (r < 0)
+		if (r < 0 && r != -EEXIST) /* it may be there already */
 			return r;
 	}
 	return 0;
 }
 
+int hardware_check(const struct hardware *hardware, const struct settings *settings,
+		   char fault[static 256])
+{
+	for (size_t i = 0; hardware->simulate && i < settings->sensor_count; i++) {
+		const struct sensor_settings *sensor = &settings->sensors[i];
+
+		if (!sensor->enabled || !sensor->bus || sim_i2c_knows(sensor->driver->name))
+			continue;
+		(void)snprintf(fault, 256,
+			       "sensor %s: there is no emulation of a %s; set enabled = false to "
+			       "simulate the rest",
+			       sensor->name, sensor->driver->name);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+int hardware_update(struct hardware *hardware, const struct settings *old,
+		    const struct settings *settings)
+{
+	int r;
+
+	r = update_buses(hardware, settings);
+	if (r < 0 || !hardware->simulate)
+		return r;
+	remove_chips(hardware, old, settings);
+	return emulate_chips(hardware, settings);
+}
+
 int hardware_new(struct hardware **ret, struct workers *workers, const struct settings *settings,
 		 bool simulate)
 {
+	static const struct settings none;
 	cleanup(hardware_freep) struct hardware *hardware = NULL;
+	char fault[256];
 	int r;
 
 	hardware = calloc(1, sizeof(*hardware));
@@ -99,11 +200,14 @@ int hardware_new(struct hardware **ret, struct workers *workers, const struct se
 		return -ENOMEM;
 	hardware->workers = workers;
 	hardware->simulate = simulate;
+	r = hardware_check(hardware, settings, fault);
+	if (r < 0) {
+		log_error("%s", fault);
+		return r;
+	}
 	r = worker_key_new(&hardware->files, workers, FILE_PATIENCE_US);
-	for (size_t i = 0; r == 0 && i < settings->i2c_count; i++)
-		r = add_bus(hardware, &settings->i2c[i]);
-	if (r == 0 && simulate)
-		r = emulate_chips(hardware, settings);
+	if (r == 0)
+		r = hardware_update(hardware, &none, settings);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(hardware);
@@ -112,35 +216,40 @@ int hardware_new(struct hardware **ret, struct workers *workers, const struct se
 
 struct hardware *hardware_free(struct hardware *hardware)
 {
-	struct bound *bound;
 	struct chip *chip;
 	struct bus *bus;
 
 	if (!hardware)
 		return NULL;
-	while ((bound = SLIST_FIRST(&hardware->devices))) {
-		SLIST_REMOVE_HEAD(&hardware->devices, link);
-		i2c_device_free(bound->device);
-		free(bound);
-	}
 	while ((chip = SLIST_FIRST(&hardware->chips))) {
 		SLIST_REMOVE_HEAD(&hardware->chips, link);
 		worker_key_free(chip->key);
+		free(chip->name);
 		free(chip);
 	}
 	while ((bus = SLIST_FIRST(&hardware->buses))) {
 		SLIST_REMOVE_HEAD(&hardware->buses, link);
-		worker_key_free(bus->key);
-		i2c_bus_free(bus->i2c);
-		free(bus);
+		bus_free(bus);
 	}
 	worker_key_free(hardware->files);
 	free(hardware);
 	return NULL;
 }
 
-static int bind_device(struct hardware *hardware, const struct bus *bus, uint16_t address,
-		       struct i2c_device **ret)
+/* --- what devices get ----------------------------------------------------------------------- */
+
+static void unbind(struct source_owner *owner)
+{
+	struct bound *bound = container_of(owner, struct bound, owner);
+
+	i2c_device_free(bound->device);
+	bound->bus->users--;
+	release_bus(bound->hardware, bound->bus);
+	free(bound);
+}
+
+static int bind_device(struct hardware *hardware, struct bus *bus, uint16_t address,
+		       struct bound **ret)
 {
 	struct bound *bound = calloc(1, sizeof(*bound));
 	int r;
@@ -152,28 +261,34 @@ static int bind_device(struct hardware *hardware, const struct bus *bus, uint16_
 		free(bound);
 		return r;
 	}
-	SLIST_INSERT_HEAD(&hardware->devices, bound, link);
-	*ret = bound->device;
+	bound->owner.freed = unbind;
+	bound->hardware = hardware;
+	bound->bus = bus;
+	bus->users++;
+	*ret = bound;
 	return 0;
 }
 
 int hardware_source(struct hardware *hardware, const struct sensor_settings *sensor,
 		    struct source **ret, struct worker_key **ret_key)
 {
-	struct i2c_device *device = NULL;
+	struct bound *bound = NULL;
 	struct bus *bus = NULL;
 	int r;
 
 	if (sensor->bus) {
 		bus = find_bus(hardware, sensor->bus);
-		assert(bus); /* config has seen to it that every bus that is named is listed */
-		r = bind_device(hardware, bus, sensor->address, &device);
+		r = bus ? bind_device(hardware, bus, sensor->address, &bound) : -ENOMEM;
 		if (r < 0)
 			return r;
 	}
-	r = source_new(ret, sensor->driver, sensor->options, device);
-	if (r < 0)
+	r = source_new(ret, sensor->driver, sensor->options, bound ? bound->device : NULL);
+	if (r < 0) {
+		if (bound)
+			unbind(&bound->owner);
 		return r;
+	}
+	(*ret)->owner = bound ? &bound->owner : NULL;
 	*ret_key = bus ? bus->key : hardware->files;
 	return 0;
 }
@@ -188,11 +303,12 @@ struct worker_key *hardware_line_key(struct hardware *hardware, const struct lin
 	chip = calloc(1, sizeof(*chip));
 	if (!chip)
 		return NULL;
-	if (worker_key_new(&chip->key, hardware->workers, 0) < 0) {
+	chip->name = strdup(line->chip);
+	if (!chip->name || worker_key_new(&chip->key, hardware->workers, 0) < 0) {
+		free(chip->name);
 		free(chip);
 		return NULL;
 	}
-	chip->name = line->chip;
 	SLIST_INSERT_HEAD(&hardware->chips, chip, link);
 	return chip->key;
 }
@@ -200,14 +316,4 @@ struct worker_key *hardware_line_key(struct hardware *hardware, const struct lin
 const struct gpio *hardware_gpio(const struct hardware *hardware)
 {
 	return hardware->simulate ? &gpio_emulated : &gpio_kernel;
-}
-
-size_t hardware_threads(const struct settings *settings)
-{
-	size_t most = settings->i2c_count + settings->input_count + settings->output_count +
-		      THREADS_SPARE;
-
-	for (size_t i = 0; i < settings->sensor_count; i++)
-		most += settings->sensors[i].bus == NULL; /* each of the files may hang */
-	return most < THREADS_MOST ? most : THREADS_MOST;
 }

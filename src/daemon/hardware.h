@@ -12,11 +12,31 @@
 #include "iotd/driver.h"
 #include "iotd/worker.h"
 
+/* a bound for any configuration; each bus, chip and slow file uses one, and only while it is busy */
+#define HARDWARE_THREADS_MOST 256
+
 struct hardware;
 
-/** hardware_new() - @settings must outlive it. Return: 0; -ENOENT no emulation for a driver; -ENOMEM */
+/**
+ * hardware_new() - that of a configuration; others follow by hardware_update()
+ * @settings: must outlive it, or the next hardware_update()
+ * Return: 0; -ENOENT no emulation for a driver (logged); -ENOMEM.
+ */
 int hardware_new(struct hardware **ret, struct workers *workers, const struct settings *settings,
 		 bool simulate);
+
+/** hardware_check() - can it serve @settings? Return: 0; -ENOENT no emulation for a driver, with @fault */
+int hardware_check(const struct hardware *hardware, const struct settings *settings,
+		   char fault[static 256]);
+
+/**
+ * hardware_update() - serve @settings from now on, which come after @old
+ *
+ * A bus that changed is another one; the sources of the old one keep it until they are freed.
+ * Return: 0; -ENOMEM (a bus is missing: its sensors cannot be made).
+ */
+int hardware_update(struct hardware *hardware, const struct settings *old,
+		    const struct settings *settings);
 
 /** hardware_free() - after workers_free(), when no job can come any more. NULL is fine. Returns NULL */
 struct hardware *hardware_free(struct hardware *hardware);
@@ -30,9 +50,6 @@ struct worker_key *hardware_line_key(struct hardware *hardware, const struct lin
 
 /** hardware_gpio() - where lines come from */
 const struct gpio *hardware_gpio(const struct hardware *hardware);
-
-/** hardware_threads() - how many workers a configuration can keep busy at one time */
-size_t hardware_threads(const struct settings *settings);
 
 static inline void hardware_freep(struct hardware **hardware)
 {

@@ -189,7 +189,7 @@ static int ask(struct once *once, const struct daemon_options *options)
 
 	r = reactor_new(&once->reactor);
 	if (r == 0)
-		r = workers_new(&once->workers, once->reactor, hardware_threads(once->settings));
+		r = workers_new(&once->workers, once->reactor, HARDWARE_THREADS_MOST);
 	if (r == 0)
 		r = hardware_new(&once->hardware, once->workers, once->settings, options->simulate);
 	if (r < 0)

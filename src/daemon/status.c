@@ -40,11 +40,12 @@ static void tell_status(struct reactor_timer *timer)
 	char text[sizeof(daemon->status_text)];
 
 	(void)snprintf(text, sizeof(text),
-		       "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled",
+		       "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled%s%s",
 		       daemon->sensor_count, count_offline(daemon),
 		       is_up ? "connected to" : "not connected to", daemon->broker,
 		       !is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
-		       daemon->stats.queued);
+		       daemon->stats.queued, daemon->reload.fault[0] ? "; reload refused: " : "",
+		       daemon->reload.fault);
 	daemon->status_us = reactor_now(daemon->reactor);
 	if (is_up && daemon->stats.queued > 0)
 		status_changed(daemon); /* until it is drained */
@@ -73,7 +74,9 @@ static void publish_stats(struct reactor_timer *timer)
 	cleanup(freep) char *topic = topic_new(daemon->settings->mqtt.topic, "stats", NULL, NULL);
 	struct message *message;
 
-	if (topic && message_from_stats(topic, status_stats(daemon), &message) == 0)
+	if (daemon->reload.is_switching) /* told when the new connection is there */
+		;
+	else if (topic && message_from_stats(topic, status_stats(daemon), &message) == 0)
 		mqtt_publish_state(daemon->mqtt, message);
 	else
 		log_error("T/stats is not published: out of memory");
@@ -89,6 +92,11 @@ int status_start(struct daemon *daemon)
 	return reactor_set_timer(daemon->reactor, &daemon->stats_timer,
 				 reactor_now(daemon->reactor) +
 					 daemon->settings->stats.interval_us);
+}
+
+void status_restart(struct daemon *daemon)
+{
+	publish_stats(&daemon->stats_timer);
 }
 
 void status_stop(struct daemon *daemon)

@@ -121,6 +121,11 @@ void channel_filter_set_interval(struct channel_filter *filter, int64_t interval
 	filter->interval_us = interval_us;
 }
 
+void channel_filter_update(struct channel_filter *filter, const struct sensor_settings *settings)
+{
+	filter->settings = settings;
+}
+
 void channel_filter_forget(struct channel_filter *filter)
 {
 	for (size_t i = 0; i < filter->count; i++)

@@ -228,6 +228,17 @@ struct input *input_free(struct input *input)
 	return NULL;
 }
 
+void input_update(struct input *input, const struct input_settings *settings)
+{
+	input->settings = settings;
+	input->state.name = settings->name;
+}
+
+const struct input_settings *input_settings(const struct input *input)
+{
+	return input->settings;
+}
+
 void input_info(const struct input *input, struct device_info *ret)
 {
 	*ret = (struct device_info){

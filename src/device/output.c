@@ -44,6 +44,7 @@ struct output {
 	int64_t back_us; /* armed when the line has been driven; 0: no way back */
 	bool back_to;
 	struct reactor_timer back, limit, away;
+	int64_t limit_from_us; /* when max_on began to count */
 	bool is_away;	    /* on_disconnect is due */
 	int64_t give_up_us; /* when to stop waiting for interlocked outputs */
 
@@ -81,6 +82,12 @@ static void answer(struct output *output, int error, const char *fault)
 		asked(output->asked_data, error, fault, output->has_state ? &output->state : NULL);
 }
 
+static void set_limit(struct output *output)
+{
+	(void)reactor_set_timer(output->parts->reactor, &output->limit,
+				output->limit_from_us + output->settings->max_on_us);
+}
+
 /* the line has been driven, or taken over, at @on */
 static void note_state(struct output *output, bool on)
 {
@@ -92,8 +99,8 @@ static void note_state(struct output *output, bool on)
 		reactor_stop_timer(&output->limit);
 		output->rules->went_off(output->rules, output);
 	} else if (changed && output->settings->max_on_us > 0) {
-		(void)reactor_set_timer(reactor, &output->limit,
-					reactor_now(reactor) + output->settings->max_on_us);
+		output->limit_from_us = reactor_now(reactor);
+		set_limit(output);
 	}
 	if (!changed)
 		return;
@@ -457,6 +464,41 @@ struct output *output_free(struct output *output)
 	line_free(output->line);
 	free(output);
 	return NULL;
+}
+
+static void update_limit(struct output *output, int64_t before_us)
+{
+	int64_t max_on_us = output->settings->max_on_us;
+
+	if (max_on_us == before_us)
+		return;
+	reactor_stop_timer(&output->limit);
+	if (max_on_us == 0 || !output->has_state || !output->state.on)
+		return;
+	if (before_us == 0)
+		output->limit_from_us = reactor_now(output->parts->reactor);
+	set_limit(output);
+}
+
+void output_update(struct output *output, const struct output_settings *settings)
+{
+	const struct output_settings *before = output->settings;
+
+	output->settings = settings;
+	output->state.name = settings->name;
+	update_limit(output, before->max_on_us);
+	if (before->on_disconnect == settings->on_disconnect &&
+	    before->disconnect_after_us == settings->disconnect_after_us)
+		return;
+	output->is_away = false;
+	reactor_stop_timer(&output->away);
+}
+
+void output_obey_interlock(struct output *output)
+{
+	if (output->has_state && output->want &&
+	    output->rules->blocked_by(output->rules, output, output_is_on))
+		move_alone(output, false, "an interlocked output is on too");
 }
 
 const struct output_settings *output_settings(const struct output *output)

@@ -542,6 +542,20 @@ void sensor_set_interval(struct sensor *sensor, int64_t interval_us)
 	future_resolve(&sensor->wake, 0);
 }
 
+void sensor_update(struct sensor *sensor, const struct sensor_settings *settings)
+{
+	sensor->settings = settings;
+	if (sensor->filter)
+		channel_filter_update(sensor->filter, settings);
+	if (sensor->interval_us != settings->interval_us)
+		sensor_set_interval(sensor, settings->interval_us);
+}
+
+const struct sensor_settings *sensor_settings(const struct sensor *sensor)
+{
+	return sensor->settings;
+}
+
 void sensor_info(const struct sensor *sensor, struct device_info *ret)
 {
 	/* until the first reading they are the source's, and that is the worker's while it opens it */

@@ -177,6 +177,13 @@ struct commands *commands_free(struct commands *commands)
 	return NULL;
 }
 
+void commands_update(struct commands *commands, const struct command_settings *settings,
+		     const char *topic)
+{
+	commands->parts.settings = settings;
+	commands->parts.topic = topic;
+}
+
 const char *const *commands_topics(const struct commands *commands)
 {
 	return commands->topics;

@@ -51,6 +51,10 @@ void commands_receive(struct commands *commands, const struct incoming *incoming
 /** commands_drop() - forget what was received and not yet begun: the connection is gone, or we stop */
 void commands_drop(struct commands *commands);
 
+/** commands_update() - other settings from now on; @topic says the same as before, in new memory */
+void commands_update(struct commands *commands, const struct command_settings *settings,
+		     const char *topic);
+
 /** commands_topics() - what to subscribe to: T/command, T/output/+/set, then NULL */
 const char *const *commands_topics(const struct commands *commands);
 

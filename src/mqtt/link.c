@@ -558,6 +558,11 @@ struct link *link_free(struct link *link)
 	return NULL;
 }
 
+void link_update(struct link *link, const struct mqtt_settings *settings)
+{
+	link->parts.settings = settings;
+}
+
 struct wire *link_wire(struct link *link)
 {
 	return &link->wire;

@@ -44,6 +44,9 @@ int link_new(struct link **ret, const struct link_parts *parts);
 /** link_free() - drops the connection without a word, and an attempt that is under way. NULL is fine. Returns NULL */
 struct link *link_free(struct link *link);
 
+/** link_update() - settings that say the same, in new memory */
+void link_update(struct link *link, const struct mqtt_settings *settings);
+
 /** link_wire() - to publish through; lives as long as the link */
 struct wire *link_wire(struct link *link);
 

@@ -33,7 +33,7 @@ struct mqtt {
 	char *status_topic;
 	struct link *link;
 	struct publisher *publisher;
-	struct commands *commands; /* NULL: not enabled */
+	struct commands *commands; /* NULL: never enabled so far */
 	struct link_events link_events;
 	struct publisher_events publisher_events;
 	struct commands_events commands_events;
@@ -122,6 +122,21 @@ struct future *mqtt_stop(struct mqtt *mqtt, int64_t deadline_us)
 	return &mqtt->stopped;
 }
 
+/* --- commands -------------------------------------------------------------------------------- */
+
+static bool mqtt_takes_commands(const struct mqtt *mqtt)
+{
+	return mqtt->commands && mqtt->parts.settings->commands.enabled;
+}
+
+static void mqtt_subscribe(struct mqtt *mqtt)
+{
+	if (!mqtt_takes_commands(mqtt))
+		return;
+	for (const char *const *topic = commands_topics(mqtt->commands); *topic; topic++)
+		link_subscribe(mqtt->link, *topic);
+}
+
 /* --- joints --------------------------------------------------------------------------------- */
 
 static void mqtt_up(struct link_events *events, const char *broker,
@@ -130,9 +145,7 @@ static void mqtt_up(struct link_events *events, const char *broker,
 	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
 
 	mqtt->parts.stats->connected = true;
-	for (const char *const *topic = mqtt->commands ? commands_topics(mqtt->commands) : NULL;
-	     topic && *topic; topic++)
-		link_subscribe(mqtt->link, *topic);
+	mqtt_subscribe(mqtt);
 	if (!link_is_up(mqtt->link))
 		return; /* it broke under the subscriptions */
 	publisher_up(mqtt->publisher, limits);
@@ -165,7 +178,7 @@ static void mqtt_received(struct link_events *events, const struct incoming *inc
 {
 	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
 
-	if (!mqtt->commands)
+	if (!mqtt_takes_commands(mqtt))
 		return;
 	if (mqtt->phase == MQTT_RUNNING)
 		commands_receive(mqtt->commands, incoming);
@@ -278,6 +291,21 @@ struct mqtt *mqtt_free(struct mqtt *mqtt)
 	free(mqtt->status_topic);
 	free(mqtt);
 	return NULL;
+}
+
+void mqtt_update(struct mqtt *mqtt, const struct settings *settings)
+{
+	bool were_taken = mqtt_takes_commands(mqtt);
+
+	mqtt->parts.settings = settings;
+	link_update(mqtt->link, &settings->mqtt);
+	if (mqtt->commands)
+		commands_update(mqtt->commands, &settings->commands, settings->mqtt.topic);
+	else if (mqtt_new_commands(mqtt) < 0)
+		log_error("out of memory: no commands are taken");
+	/* those that are no longer wanted stay subscribed until the next connection, and are ignored */
+	if (!were_taken && link_is_up(mqtt->link))
+		mqtt_subscribe(mqtt);
 }
 
 /* --- what the daemon publishes -------------------------------------------------------------- */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "iotd/clock.h"
 #include "iotd/log.h"
 #include "iotd/service.h"
 
-#define STATUS_SIZE 256
+#define STATUS_SIZE 768
 
 struct notify {
 	struct reactor *reactor;
@@ -19,12 +21,13 @@ struct notify {
 	void *data;
 
 	/* to be said when the worker is back */
-	bool ready, stopping, alive;
+	bool reloading, ready, stopping, alive;
+	int64_t reloading_us; /* CLOCK_MONOTONIC */
 	char status[STATUS_SIZE]; /* "": nothing new */
 
 	bool was_ready, was_hungry;
 	struct future told;	     /* everything, at the end */
-	char text[STATUS_SIZE + 64]; /* with the worker while the job is out */
+	char text[STATUS_SIZE + 128]; /* with the worker while the job is out */
 };
 
 static int notify_job(struct worker_job *job)
@@ -36,12 +39,25 @@ static int notify_job(struct worker_job *job)
 	return 0;
 }
 
+/* a message of its own, before READY=1; sd_notify(3) wants the time with it */
+static void notify_flush_reloading(struct notify *notify)
+{
+	(void)snprintf(notify->text, sizeof(notify->text),
+		       "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n", notify->reloading_us);
+	if (worker_run(notify->key, &notify->job) == 0)
+		notify->reloading = false;
+}
+
 static void notify_flush(struct notify *notify)
 {
 	bool has_status = notify->status[0] != '\0';
 
 	if (!worker_job_is_idle(&notify->job))
 		return;
+	if (notify->reloading) {
+		notify_flush_reloading(notify);
+		return;
+	}
 	if (!notify->ready && !notify->stopping && !notify->alive && !has_status)
 		return;
 	(void)snprintf(notify->text, sizeof(notify->text), "%s%s%s%s%s%s",
@@ -123,6 +139,24 @@ void notify_ready(struct notify *notify)
 	if (notify->was_ready)
 		return;
 	notify->was_ready = notify->ready = true;
+	notify_flush(notify);
+}
+
+void notify_reloading(struct notify *notify)
+{
+	if (!notify->was_ready)
+		return;
+	notify->ready = false; /* of the reload before, if that is not said yet */
+	notify->reloading = true;
+	notify->reloading_us = clock_monotonic_us();
+	notify_flush(notify);
+}
+
+void notify_reloaded(struct notify *notify)
+{
+	if (!notify->was_ready)
+		return;
+	notify->ready = true;
 	notify_flush(notify);
 }
 

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "iotd/clock.h"
@@ -23,6 +24,7 @@ static const struct sim_model *const models[] = { MODELS(ENTRY) };
 
 struct sim_i2c {
 	struct i2c_bus bus;
+	pthread_mutex_t lock; /* of @chips: transfers are a worker's */
 	struct sim_chip *chips;
 };
 
@@ -35,10 +37,8 @@ static struct sim_chip *sim_i2c_find(const struct sim_i2c *sim, uint16_t address
 	return chip;
 }
 
-static int sim_i2c_transfer(struct i2c_bus *bus, uint16_t address, struct i2c_transfer *transfers,
-			    size_t count)
+static int transfer(struct sim_chip *chip, struct i2c_transfer *transfers, size_t count)
 {
-	struct sim_chip *chip = sim_i2c_find(container_of(bus, struct sim_i2c, bus), address);
 	int r = 0;
 
 	if (!chip)
@@ -55,6 +55,18 @@ static int sim_i2c_transfer(struct i2c_bus *bus, uint16_t address, struct i2c_tr
 	return r;
 }
 
+static int sim_i2c_transfer(struct i2c_bus *bus, uint16_t address, struct i2c_transfer *transfers,
+			    size_t count)
+{
+	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
+	int r;
+
+	(void)pthread_mutex_lock(&sim->lock);
+	r = transfer(sim_i2c_find(sim, address), transfers, count);
+	(void)pthread_mutex_unlock(&sim->lock);
+	return r;
+}
+
 static void sim_i2c_free(struct i2c_bus *bus)
 {
 	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
@@ -65,6 +77,7 @@ static void sim_i2c_free(struct i2c_bus *bus)
 		sim->chips = chip->next;
 		free(chip);
 	}
+	(void)pthread_mutex_destroy(&sim->lock);
 	free(sim);
 }
 
@@ -80,6 +93,7 @@ int sim_i2c_new(struct i2c_bus **ret)
 	sim = calloc(1, sizeof(*sim));
 	if (!sim)
 		return -ENOMEM;
+	(void)pthread_mutex_init(&sim->lock, NULL); /* cannot fail: no attributes */
 	sim->bus.ops = &sim_i2c_ops;
 	*ret = &sim->bus;
 	return 0;
@@ -93,29 +107,65 @@ static const struct sim_model *sim_model_find(const char *driver)
 	return NULL;
 }
 
+bool sim_i2c_knows(const char *driver)
+{
+	return sim_model_find(driver) != NULL;
+}
+
+/* Return: 0; -EEXIST */
+static int sim_i2c_insert(struct sim_i2c *sim, struct sim_chip *chip)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&sim->lock);
+	if (sim_i2c_find(sim, chip->address)) {
+		r = -EEXIST;
+	} else {
+		chip->next = sim->chips;
+		sim->chips = chip;
+	}
+	(void)pthread_mutex_unlock(&sim->lock);
+	return r;
+}
+
 int sim_i2c_add(struct i2c_bus *bus, const char *driver, uint16_t address,
 		struct sim_chip **ret_chip)
 {
 	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
 	const struct sim_model *model = sim_model_find(driver);
 	struct sim_chip *chip;
+	int r;
 
 	if (!model)
 		return -ENOENT;
-	if (sim_i2c_find(sim, address))
-		return -EEXIST;
-
 	chip = calloc(1, model->size);
 	if (!chip)
 		return -ENOMEM;
 	chip->model = model;
 	chip->address = address;
 	chip->now_us = clock_monotonic_us;
-	chip->next = sim->chips;
-	sim->chips = chip;
 	model->reset(chip);
-
+	r = sim_i2c_insert(sim, chip);
+	if (r < 0) {
+		free(chip);
+		return r;
+	}
 	if (ret_chip)
 		*ret_chip = chip;
 	return 0;
+}
+
+void sim_i2c_remove(struct i2c_bus *bus, uint16_t address)
+{
+	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
+	struct sim_chip **link, *chip;
+
+	(void)pthread_mutex_lock(&sim->lock);
+	for (link = &sim->chips; *link && (*link)->address != address; link = &(*link)->next)
+		;
+	chip = *link;
+	if (chip)
+		*link = chip->next;
+	(void)pthread_mutex_unlock(&sim->lock);
+	free(chip);
 }

@@ -65,9 +65,12 @@ static const struct gpio_ops fake_ops = { fake_get, fake_set, fake_read_events, 
 static int fake_request(struct gpio_line **ret, const struct gpio_request *request,
 			char fault[static 192])
 {
-	struct pin *pin = container_of((uintptr_t)request->line, struct pin, settings.line);
-	int r = fake_line_request(&pin->line);
+	struct pin *pin = pins;
+	int r;
 
+	while (strcmp(pin->name, request->line->chip) != 0)
+		pin++;
+	r = fake_line_request(&pin->line);
 	ck_assert(request->output);
 	if (r < 0) {
 		(void)snprintf(fault, 192, "held by \"somebody\"");

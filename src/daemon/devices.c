@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The devices of a configuration, at the start and at each reload; at the start the old one is empty.
+ *
+ * What says the same in both stays as it is: its task, its timers, its line. The rest is freed first, all of it, and
+ * then made, since a line or an address may have gone from one name to another; each chip's worker
+ * lets go of the old before it asks for the new, because its jobs run in order. An output is made
+ * anew only if its line changed: all else it takes over without moving.
+ *
+ * At a reload a device that cannot be made is logged, and the others go on.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "iotd/config.h"
+#include "iotd/log.h"
+
+/* the next devices: one for each in the settings, NULL for those that are not there (yet) */
+struct plan {
+	struct daemon *daemon;
+	const struct settings *old, *settings;
+	struct sensor **sensors;
+	struct input **inputs;
+	struct output **outputs;
+	struct future **exits;
+	struct device_changes changes;
+};
+
+static void plan_done(struct plan *plan)
+{
+	free(plan->sensors);
+	free(plan->inputs);
+	free(plan->outputs);
+	free(plan->exits);
+}
+
+static int plan_new(struct plan *plan)
+{
+	const struct settings *settings = plan->settings;
+
+	plan->sensors = calloc(settings->sensor_count + 1, sizeof(struct sensor *));
+	plan->inputs = calloc(settings->input_count + 1, sizeof(struct input *));
+	plan->outputs = calloc(settings->output_count + 1, sizeof(struct output *));
+	plan->exits = calloc(settings->output_count + 1, sizeof(struct future *));
+	return plan->sensors && plan->inputs && plan->outputs && plan->exits ? 0 : -ENOMEM;
+}
+
+/* --- retained topics ------------------------------------------------------------------------ */
+
+static void forget(struct daemon *daemon, const char *prefix, enum device_kind kind,
+		   const char *name)
+{
+	cleanup(freep) char *topic = topic_new(prefix, device_kind_name(kind), name,
+					       kind == DEVICE_SENSOR ? "status" : NULL);
+
+	if (topic)
+		mqtt_forget_state(daemon->mqtt, topic, true);
+}
+
+void devices_forget(struct daemon *daemon, const struct settings *old)
+{
+	for (size_t i = 0; i < old->sensor_count; i++)
+		forget(daemon, old->mqtt.topic, DEVICE_SENSOR, old->sensors[i].name);
+	for (size_t i = 0; i < old->input_count; i++)
+		forget(daemon, old->mqtt.topic, DEVICE_INPUT, old->inputs[i].name);
+	for (size_t i = 0; i < old->output_count; i++)
+		forget(daemon, old->mqtt.topic, DEVICE_OUTPUT, old->outputs[i].name);
+}
+
+void devices_tell(struct daemon *daemon)
+{
+	struct device_info info;
+	struct state state;
+
+	for (size_t i = 0; i < daemon->sensor_count; i++) {
+		sensor_info(daemon->sensors[i], &info);
+		if (info.status != STATUS_UNKNOWN)
+			daemon->events.status(&daemon->events, DEVICE_SENSOR, info.name,
+					      info.status);
+	}
+	for (size_t i = 0; i < daemon->input_count; i++)
+		if (input_state(daemon->inputs[i], &state) == 0)
+			daemon->events.state(&daemon->events, &state);
+	for (size_t i = 0; i < daemon->output_count; i++)
+		if (output_state(daemon->outputs[i], &state) == 0)
+			daemon->events.state(&daemon->events, &state);
+}
+
+/* --- keep or free --------------------------------------------------------------------------- */
+
+/* both have the bus, or neither */
+static bool bus_is_kept(const struct plan *plan, const char *name)
+{
+	const struct i2c_settings *before, *now;
+
+	if (!name)
+		return true;
+	before = settings_find_i2c(plan->old, name);
+	now = settings_find_i2c(plan->settings, name);
+	return before && now && config_i2c_equal(before, now);
+}
+
+static void keep_sensor(struct plan *plan, struct sensor *sensor)
+{
+	const struct sensor_settings *before = sensor_settings(sensor), *now = NULL;
+	size_t at;
+
+	for (at = 0; at < plan->settings->sensor_count && !now; at++)
+		if (plan->settings->sensors[at].enabled &&
+		    strcmp(plan->settings->sensors[at].name, before->name) == 0)
+			now = &plan->settings->sensors[at];
+	if (now && config_sensor_equal(before, now) && bus_is_kept(plan, now->bus)) {
+		sensor_update(sensor, now);
+		plan->sensors[at - 1] = sensor;
+		plan->changes.kept++;
+		return;
+	}
+	if (!now)
+		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_SENSOR, before->name);
+	sensor_free(sensor);
+	plan->changes.stopped++;
+}
+
+static void keep_input(struct plan *plan, struct input *input)
+{
+	const struct input_settings *before = input_settings(input), *now = NULL;
+	size_t at;
+
+	for (at = 0; at < plan->settings->input_count && !now; at++)
+		if (plan->settings->inputs[at].enabled &&
+		    strcmp(plan->settings->inputs[at].name, before->name) == 0)
+			now = &plan->settings->inputs[at];
+	if (now && config_input_equal(before, now)) {
+		input_update(input, now);
+		plan->inputs[at - 1] = input;
+		plan->changes.kept++;
+		return;
+	}
+	if (!now)
+		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_INPUT, before->name);
+	input_free(input);
+	plan->changes.stopped++;
+}
+
+static void keep_output(struct plan *plan, struct output *output)
+{
+	const struct output_settings *before = output_settings(output), *now = NULL;
+	size_t at;
+
+	for (at = 0; at < plan->settings->output_count && !now; at++)
+		if (plan->settings->outputs[at].enabled &&
+		    strcmp(plan->settings->outputs[at].name, before->name) == 0)
+			now = &plan->settings->outputs[at];
+	if (now && config_output_line_equal(before, now)) {
+		output_update(output, now);
+		if (!mqtt_is_connected(plan->daemon->mqtt))
+			output_link_changed(output, false);
+		plan->outputs[at - 1] = output;
+		plan->changes.kept++;
+		return;
+	}
+	if (!now)
+		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_OUTPUT, before->name);
+	output_free(output);
+	plan->changes.stopped++;
+}
+
+static void keep_or_free(struct plan *plan)
+{
+	struct daemon *daemon = plan->daemon;
+
+	while (daemon->sensor_count > 0)
+		keep_sensor(plan, daemon->sensors[--daemon->sensor_count]);
+	while (daemon->input_count > 0)
+		keep_input(plan, daemon->inputs[--daemon->input_count]);
+	while (daemon->output_count > 0)
+		keep_output(plan, daemon->outputs[--daemon->output_count]);
+}
+
+/* --- make ----------------------------------------------------------------------------------- */
+
+static int make_sensor(struct plan *plan, size_t at)
+{
+	const struct sensor_settings *settings = &plan->settings->sensors[at];
+	struct daemon *daemon = plan->daemon;
+	struct worker_key *key;
+	struct source *source;
+	int r;
+
+	r = hardware_source(daemon->hardware, settings, &source, &key);
+	return r < 0 ? r
+		     : sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
+}
+
+static int make_input(struct plan *plan, size_t at)
+{
+	const struct input_settings *settings = &plan->settings->inputs[at];
+	struct daemon *daemon = plan->daemon;
+	struct worker_key *key = hardware_line_key(daemon->hardware, &settings->line);
+
+	if (!key)
+		return -ENOMEM;
+	return input_new(&plan->inputs[at], &daemon->parts, settings,
+			 hardware_gpio(daemon->hardware), key);
+}
+
+static int make_output(struct plan *plan, size_t at)
+{
+	const struct output_settings *settings = &plan->settings->outputs[at];
+	struct daemon *daemon = plan->daemon;
+	struct worker_key *key = hardware_line_key(daemon->hardware, &settings->line);
+	int r;
+
+	if (!key)
+		return -ENOMEM;
+	r = output_new(&plan->outputs[at], &daemon->parts, settings,
+		       hardware_gpio(daemon->hardware), key, &daemon->rules);
+	if (r == 0 && mqtt_is_connected(daemon->mqtt))
+		output_link_changed(plan->outputs[at], true);
+	return r;
+}
+
+static void made(struct plan *plan, int r, int *error, const char *name)
+{
+	if (r == 0) {
+		plan->changes.started++;
+		return;
+	}
+	log_error("%s: cannot be started: %s", name, strerror(-r));
+	if (*error == 0)
+		*error = r;
+}
+
+static int make_missing(struct plan *plan)
+{
+	const struct settings *settings = plan->settings;
+	int error = 0;
+
+	for (size_t i = 0; i < settings->output_count; i++)
+		if (settings->outputs[i].enabled && !plan->outputs[i])
+			made(plan, make_output(plan, i), &error, settings->outputs[i].name);
+	for (size_t i = 0; i < settings->input_count; i++)
+		if (settings->inputs[i].enabled && !plan->inputs[i])
+			made(plan, make_input(plan, i), &error, settings->inputs[i].name);
+	for (size_t i = 0; i < settings->sensor_count; i++)
+		if (settings->sensors[i].enabled && !plan->sensors[i])
+			made(plan, make_sensor(plan, i), &error, settings->sensors[i].name);
+	return error;
+}
+
+/* the gaps of what is disabled or could not be made go */
+static void take_over(struct plan *plan)
+{
+	const struct settings *settings = plan->settings;
+	struct daemon *daemon = plan->daemon;
+
+	for (size_t i = 0; i < settings->sensor_count; i++)
+		if (plan->sensors[i])
+			plan->sensors[daemon->sensor_count++] = plan->sensors[i];
+	for (size_t i = 0; i < settings->input_count; i++)
+		if (plan->inputs[i])
+			plan->inputs[daemon->input_count++] = plan->inputs[i];
+	for (size_t i = 0; i < settings->output_count; i++)
+		if (plan->outputs[i])
+			plan->outputs[daemon->output_count++] = plan->outputs[i];
+	free(daemon->sensors);
+	free(daemon->inputs);
+	free(daemon->outputs);
+	free(daemon->exits);
+	daemon->sensors = take_ptr(plan->sensors);
+	daemon->inputs = take_ptr(plan->inputs);
+	daemon->outputs = take_ptr(plan->outputs);
+	daemon->exits = take_ptr(plan->exits);
+}
+
+int devices_change(struct daemon *daemon, const struct settings *old, struct settings *settings,
+		   struct device_changes *ret)
+{
+	cleanup(plan_done) struct plan plan = {
+		.daemon = daemon, .old = old, .settings = settings
+	};
+	int r, error;
+
+	r = plan_new(&plan);
+	if (r < 0)
+		return r;
+	daemon->settings = settings;
+	r = hardware_update(daemon->hardware, old, settings);
+	keep_or_free(&plan);
+	error = make_missing(&plan);
+	take_over(&plan);
+	if (r == 0)
+		r = error;
+	for (size_t i = 0; i < daemon->output_count; i++)
+		output_obey_interlock(daemon->outputs[i]);
+	*ret = plan.changes;
+	return r;
+}
