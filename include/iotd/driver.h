@@ -95,7 +95,7 @@ struct source {
 	struct option_value *copied; /* that is what options are; NULL: the driver has none */
 	struct i2c_device *i2c;	     /* I2C drivers; else NULL */
 	struct source_owner *owner;  /* told when it is freed; NULL: nobody */
-	void *state;		/* driver->state_size bytes, zeroed before open() */
+	void *state;		     /* driver->state_size bytes, zeroed before open() */
 	struct channel channels[CHANNELS_MAX];
 	size_t channel_count; /* 0 until open() for those that only the kernel can name */
 	bool is_open;

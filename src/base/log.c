@@ -13,9 +13,9 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,7 +48,7 @@ static struct {
 	uint64_t dropped, dropped_in_all;
 	bool stopping, ended;
 	atomic_int level; /* a reload sets it while others log */
-	int is_journal; /* -1: not looked at yet */
+	int is_journal;	  /* -1: not looked at yet */
 } logger = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER,
 	.changed = PTHREAD_COND_INITIALIZER,

@@ -17,8 +17,7 @@
 
 /** KEY_OWNER() - the other way round, for struct key's @equal */
 #define KEY_OWNER(pointer, type, member)                                                           \
-	((const struct type *)(const void *)((const char *)(pointer) -                             \
-					     offsetof(struct type, member)))
+	((const struct type *)(const void *)((const char *)(pointer)-offsetof(struct type, member)))
 
 struct load {
 	struct settings *settings;

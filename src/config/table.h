@@ -76,7 +76,7 @@ bool table_equal(const struct key *table, const void *a, const void *b, size_t f
 bool texts_equal(const char *a, const char *b);
 
 /* for struct key's @equal */
-bool equal_text(const void *a, const void *b);    /* char * */
+bool equal_text(const void *a, const void *b);	  /* char * */
 bool equal_integer(const void *a, const void *b); /* int */
 
 /** table_string() - a copy of @text into an owning pointer; lack of memory goes to @faults */

@@ -11,9 +11,9 @@
 #include "iotd/service.h"
 #include "iotd/spool.h"
 
-#define LINK_TEXT_SIZE	   192
-#define RELOAD_TEXT_SIZE   384
-#define RELOAD_ASKED_MAX   64
+#define LINK_TEXT_SIZE	 192
+#define RELOAD_TEXT_SIZE 384
+#define RELOAD_ASKED_MAX 64
 
 /** struct reload_asked - the commands that wait for a reload */
 struct reload_asked {
@@ -26,8 +26,8 @@ struct reload {
 	struct task *task;
 	struct future wanted;
 	bool is_wanted;
-	bool is_ended;	    /* the daemon stops */
-	bool is_switching;  /* from one MQTT connection to another: states are told to the new one */
+	bool is_ended;	   /* the daemon stops */
+	bool is_switching; /* from one MQTT connection to another: states are told to the new one */
 	bool has_log_level; /* from the command line, so the file's does not count */
 	struct reload_asked asked, served;
 	char fault[RELOAD_TEXT_SIZE]; /* why the last one was refused; "": it was not */

@@ -189,8 +189,7 @@ static int make_sensor(struct plan *plan, size_t at)
 	int r;
 
 	r = hardware_source(daemon->hardware, settings, &source, &key);
-	return r < 0 ? r
-		     : sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
+	return r < 0 ? r : sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
 }
 
 static int make_input(struct plan *plan, size_t at)
@@ -277,9 +276,9 @@ static void take_over(struct plan *plan)
 int devices_change(struct daemon *daemon, const struct settings *old, struct settings *settings,
 		   struct device_changes *ret)
 {
-	cleanup(plan_done) struct plan plan = {
-		.daemon = daemon, .old = old, .settings = settings
-	};
+	cleanup(plan_done) struct plan plan = { .daemon = daemon,
+						.old = old,
+						.settings = settings };
 	int r, error;
 
 	r = plan_new(&plan);

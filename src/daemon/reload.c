@@ -160,8 +160,7 @@ static int reload_link(struct task *task, struct settings *old)
 			mqtt_forget_state(daemon->mqtt, stats_topic, true);
 	}
 	daemon->reload.old = old;
-	return task_await(task,
-			  mqtt_stop(daemon->mqtt, reactor_now(daemon->reactor) + SWITCH_US),
+	return task_await(task, mqtt_stop(daemon->mqtt, reactor_now(daemon->reactor) + SWITCH_US),
 			  reload_connect);
 }
 
@@ -272,8 +271,7 @@ int reload_start(struct daemon *daemon)
 	reload->job.run = reload_job;
 	future_init(&reload->wanted, daemon->reactor, NULL);
 	r = worker_key_new(&reload->key, daemon->workers, 0);
-	return r < 0 ? r
-		     : task_spawn(&reload->task, daemon->reactor, reload_first, daemon, NULL);
+	return r < 0 ? r : task_spawn(&reload->task, daemon->reactor, reload_first, daemon, NULL);
 }
 
 void reload_end(struct daemon *daemon)

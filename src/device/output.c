@@ -45,8 +45,8 @@ struct output {
 	bool back_to;
 	struct reactor_timer back, limit, away;
 	int64_t limit_from_us; /* when max_on began to count */
-	bool is_away;	    /* on_disconnect is due */
-	int64_t give_up_us; /* when to stop waiting for interlocked outputs */
+	bool is_away;	       /* on_disconnect is due */
+	int64_t give_up_us;    /* when to stop waiting for interlocked outputs */
 
 	output_callback asked;
 	void *asked_data;

@@ -22,11 +22,11 @@ struct notify {
 
 	/* to be said when the worker is back */
 	bool reloading, ready, stopping, alive;
-	int64_t reloading_us; /* CLOCK_MONOTONIC */
+	int64_t reloading_us;	  /* CLOCK_MONOTONIC */
 	char status[STATUS_SIZE]; /* "": nothing new */
 
 	bool was_ready, was_hungry;
-	struct future told;	     /* everything, at the end */
+	struct future told;	      /* everything, at the end */
 	char text[STATUS_SIZE + 128]; /* with the worker while the job is out */
 };
 

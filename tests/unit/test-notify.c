@@ -111,6 +111,28 @@ static int count_words(const char *word)
 	return count;
 }
 
+START_TEST(a_reload_is_told_from_its_begin_to_its_end)
+{
+	int64_t before_us = clock_monotonic_us();
+	char *end;
+
+	start(NULL);
+	notify_reloading(notify); /* before READY=1 there is nothing to reload */
+	notify_reloaded(notify);
+	assert_heard("");
+	notify_ready(notify);
+	notify_reloading(notify);
+	notify_reloading(notify);
+	notify_reloaded(notify);
+	run_for(50 * MSEC);
+	ck_assert_int_eq(hear(), 3);
+	ck_assert_ptr_eq(strstr(heard, "READY=1\n|RELOADING=1\nMONOTONIC_USEC="), heard);
+	end = strrchr(heard, '=');
+	ck_assert_str_eq(end - strlen("READY"), "READY=1\n|");
+	ck_assert_int_ge(strtoll(strstr(heard, "USEC=") + 5, NULL, 10), before_us);
+}
+END_TEST
+
 START_TEST(ready_is_said_once)
 {
 	start(NULL);
@@ -276,6 +298,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, set_up, tear_down);
 	tcase_set_timeout(cases, 30);
 	tcase_add_test(cases, ready_is_said_once);
+	tcase_add_test(cases, a_reload_is_told_from_its_begin_to_its_end);
 	tcase_add_test(cases, a_status_is_one_line);
 	tcase_add_test(cases, what_is_said_in_one_turn_is_one_or_two_messages_and_nothing_is_lost);
 	tcase_add_test(cases, the_watchdog_is_fed_twice_in_its_time);
