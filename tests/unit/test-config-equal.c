@@ -10,12 +10,15 @@
 static struct settings *load_one(const char *template, const char *keys)
 {
 	const char *place = strstr(template, "%s");
-	char text[2048];
+	struct settings *settings;
+	char *text;
 
 	ck_assert_ptr_nonnull(place);
-	(void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(place - template), template, keys,
-		       place + 2);
-	return settings_of(text);
+	ck_assert_int_ge(
+		asprintf(&text, "%.*s%s%s", (int)(place - template), template, keys, place + 2), 0);
+	settings = settings_of(text);
+	free(text);
+	return settings;
 }
 
 /* equal() of the settings with @keys and with @others */
