@@ -44,7 +44,10 @@ int spool_new(struct spool **ret, const struct spool_parts *parts);
  */
 struct spool *spool_free(struct spool *spool);
 
-/** spool_on_ready() - @ready is called when spool_next() may have something after it had nothing */
+/**
+ * spool_on_ready() - @ready is called when spool_next() may have something after it had nothing
+ * @ready: replaces the one before; NULL: none, unless somebody else than @data has replaced it
+ */
 void spool_on_ready(struct spool *spool, void (*ready)(void *data), void *data);
 
 /**

@@ -290,7 +290,7 @@ struct publisher *publisher_free(struct publisher *publisher)
 	if (!publisher)
 		return NULL;
 	publisher_down(publisher);
-	spool_on_ready(publisher->parts.spool, NULL, NULL);
+	spool_on_ready(publisher->parts.spool, NULL, publisher);
 	burst_stop(&publisher->refusals);
 	burst_stop(&publisher->discards);
 	states_free(publisher->states);

@@ -530,6 +530,8 @@ void spool_rewind(struct spool *spool)
 
 void spool_on_ready(struct spool *spool, void (*ready)(void *data), void *data)
 {
+	if (!ready && spool->ready_data != data)
+		return; /* its successor is told by now */
 	spool->ready = ready;
 	spool->ready_data = data;
 }

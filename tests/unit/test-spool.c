@@ -576,6 +576,28 @@ START_TEST(ready_is_told_when_there_is_something_again)
 }
 END_TEST
 
+/* at a reload the new connection is there before the old one goes */
+START_TEST(who_goes_does_not_silence_its_successor)
+{
+	int before;
+
+	spool_on_ready(spool, NULL, &before);
+	push_numbers(40000, 200);
+	run_for(2 * USEC_PER_SEC);
+	while (spool_next(spool))
+		;
+	before = ready_calls;
+	run_for(1);
+	ck_assert_int_gt(ready_calls, before);
+	spool_on_ready(spool, NULL, &ready_calls);
+	while (spool_next(spool))
+		;
+	before = ready_calls;
+	run_for(1);
+	ck_assert_int_eq(ready_calls, before);
+}
+END_TEST
+
 /* --- the disk fails ------------------------------------------------------------------------- */
 
 static void break_folder(void)
@@ -1265,6 +1287,7 @@ static void add_file_tests(Suite *suite)
 	tcase_add_test(tests, a_long_outage_stays_on_disk_and_comes_back_in_order);
 	tcase_add_test(tests, what_was_in_flight_comes_again_before_all_else);
 	tcase_add_test(tests, ready_is_told_when_there_is_something_again);
+	tcase_add_test(tests, who_goes_does_not_silence_its_successor);
 	tcase_add_loop_test(tests, a_failing_disk_from_the_start_is_told_once, 0,
 			    ARRAY_SIZE(breaks));
 	tcase_add_loop_test(tests, a_disk_that_fails_while_it_works_loses_nothing, 0,
