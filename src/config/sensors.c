@@ -95,7 +95,7 @@ static bool options_equal(const struct sensor_settings *a, const struct sensor_s
 		const struct option_value *one = &a->options[i], *other = &b->options[i];
 
 		if (one->integer != other->integer || !texts_equal(one->string, other->string) ||
-		    memcmp(&one->number, &other->number, sizeof(one->number)) != 0)
+		    !numbers_equal(one->number, other->number))
 			return false;
 	}
 	return true;

@@ -58,7 +58,7 @@ static bool value_equal(const struct key *key, const void *a, const void *b)
 	case KEY_WORD:
 		return equal_integer(a, b);
 	case KEY_NUMBER:
-		return memcmp(a, b, sizeof(double)) == 0;
+		return numbers_equal(*(const double *)a, *(const double *)b);
 	case KEY_DURATION:
 	case KEY_SIZE:
 		return memcmp(a, b, sizeof(int64_t)) == 0;

@@ -75,6 +75,12 @@ bool table_equal(const struct key *table, const void *a, const void *b, size_t f
 /** texts_equal() - both NULL, or the same */
 bool texts_equal(const char *a, const char *b);
 
+/** numbers_equal() - to the last bit; neither is NAN */
+static inline bool numbers_equal(double a, double b)
+{
+	return a <= b && a >= b;
+}
+
 /* for struct key's @equal */
 bool equal_text(const void *a, const void *b);	  /* char * */
 bool equal_integer(const void *a, const void *b); /* int */
