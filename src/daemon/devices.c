@@ -25,6 +25,7 @@ struct plan {
 	struct output **outputs;
 	struct future **exits;
 	struct device_changes changes;
+	size_t found; /* index of the sensor that was found last */
 };
 
 static void plan_done(struct plan *plan)
@@ -101,18 +102,31 @@ static bool bus_is_kept(const struct plan *plan, const char *name)
 	return before && now && config_i2c_equal(before, now);
 }
 
+/* from where the last one was found backwards, as they come: 30,000 in the same order cost 30,000 looks */
+static const struct sensor_settings *find_sensor(struct plan *plan, const char *name)
+{
+	const struct settings *settings = plan->settings;
+	size_t count = settings->sensor_count;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t at = (plan->found + count - i) % count;
+
+		if (!settings->sensors[at].enabled || strcmp(settings->sensors[at].name, name) != 0)
+			continue;
+		plan->found = at;
+		return &settings->sensors[at];
+	}
+	return NULL;
+}
+
 static void keep_sensor(struct plan *plan, struct sensor *sensor)
 {
-	const struct sensor_settings *before = sensor_settings(sensor), *now = NULL;
-	size_t at;
+	const struct sensor_settings *before = sensor_settings(sensor);
+	const struct sensor_settings *now = find_sensor(plan, before->name);
 
-	for (at = 0; at < plan->settings->sensor_count && !now; at++)
-		if (plan->settings->sensors[at].enabled &&
-		    strcmp(plan->settings->sensors[at].name, before->name) == 0)
-			now = &plan->settings->sensors[at];
 	if (now && config_sensor_equal(before, now) && bus_is_kept(plan, now->bus)) {
 		sensor_update(sensor, now);
-		plan->sensors[at - 1] = sensor;
+		plan->sensors[now - plan->settings->sensors] = sensor;
 		plan->changes.kept++;
 		return;
 	}
