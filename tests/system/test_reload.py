@@ -352,14 +352,18 @@ def test_the_log_level_of_the_file_is_taken_up(reloader):
 def test_memory_stays(reloader, client, value_file):
     reload = simulate(reloader)
     sensors = [file_sensor(value_file, f"s{i}") for i in range(20)]
-    for _ in range(10):
-        reload(sensors=sensors, outputs=[PUMP])
-        reload(inputs=[DOOR])
-    before, descriptors = reload.daemon.kib(), reload.daemon.descriptors()
-    for _ in range(40):
-        reload(sensors=sensors, outputs=[PUMP])
-        reload(inputs=[DOOR])
+
+    def back_and_forth(times):
+        for _ in range(times):
+            reload(sensors=sensors, outputs=[PUMP])
+            reload(inputs=[DOOR])
+        mark = client.mark()
+        reload(inputs=[DOOR], sensors=[file_sensor(value_file, "end")])
+        client.wait("sensor/end", since=mark)  # its worker has closed the others before
+        return reload.daemon.kib(), reload.daemon.descriptors()
+
+    memory, descriptors = back_and_forth(10)
+    more_memory, more_descriptors = back_and_forth(40)
+    assert more_descriptors <= descriptors + 2
     if SLOW == 1:  # sanitizers keep what is freed for a while
-        assert reload.daemon.kib() - before < 1024
-    assert reload.daemon.descriptors() <= descriptors + 2
-    client.settle()
+        assert more_memory - memory < 1024
