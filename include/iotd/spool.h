@@ -25,7 +25,7 @@ struct spool_events {
 	void (*aside)(struct spool_events *events, const char *path);
 };
 
-/** struct spool_parts - what it works with; all must outlive it */
+/** struct spool_parts - what it works with; all but the settings must outlive it */
 struct spool_parts {
 	struct reactor *reactor;
 	struct workers *workers; /* NULL: memory only */

@@ -9,7 +9,8 @@
 #include "iotd/clock.h"
 #include "iotd/log.h"
 
-#define STATUS_DISTANCE_US (1 * USEC_PER_SEC)
+/* no multiple of anybody's interval: else it could look in the very moment of a reading, each time */
+#define STATUS_DISTANCE_US (1037 * USEC_PER_MSEC)
 
 const struct stats *status_stats(struct daemon *daemon)
 {
@@ -37,17 +38,17 @@ static void tell_status(struct reactor_timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, status_timer);
 	bool is_up = mqtt_is_connected(daemon->mqtt);
+	uint64_t spooled = daemon->stats.queued - daemon->stats.in_flight;
 	char text[sizeof(daemon->status_text)];
 
-	(void)snprintf(text, sizeof(text),
-		       "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled%s%s",
-		       daemon->sensor_count, count_offline(daemon),
-		       is_up ? "connected to" : "not connected to", daemon->broker,
-		       !is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
-		       daemon->stats.queued, daemon->reload.fault[0] ? "; reload refused: " : "",
-		       daemon->reload.fault);
+	(void)snprintf(
+		text, sizeof(text), "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled%s%s",
+		daemon->sensor_count, count_offline(daemon),
+		is_up ? "connected to" : "not connected to", daemon->broker,
+		!is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
+		spooled, daemon->reload.fault[0] ? "; reload refused: " : "", daemon->reload.fault);
 	daemon->status_us = reactor_now(daemon->reactor);
-	if (is_up && daemon->stats.queued > 0)
+	if (is_up && spooled > 0)
 		status_changed(daemon); /* until it is drained */
 	if (strcmp(text, daemon->status_text) == 0)
 		return;
@@ -57,11 +58,10 @@ static void tell_status(struct reactor_timer *timer)
 
 void status_changed(struct daemon *daemon)
 {
-	int64_t now_us = reactor_now(daemon->reactor),
-		due_us = daemon->status_us + STATUS_DISTANCE_US;
+	int64_t now_us = reactor_now(daemon->reactor);
+	int64_t due_us = daemon->status_us + STATUS_DISTANCE_US;
 
-	if (!reactor_timer_is_set(
-		    &daemon->status_timer)) /* reserved by status_start(): cannot fail for long */
+	if (!reactor_timer_is_set(&daemon->status_timer))
 		(void)reactor_set_timer(daemon->reactor, &daemon->status_timer,
 					due_us > now_us ? due_us : now_us);
 }

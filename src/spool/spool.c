@@ -40,6 +40,8 @@
 
 struct spool {
 	struct spool_parts parts;
+	char *path;
+	uint64_t max_size;
 	struct queue queue;
 	struct store_rows found;  /* rows of an earlier run that are not in the queue yet */
 	struct rows acknowledged; /* rows to be removed */
@@ -91,7 +93,7 @@ static void discard(struct spool *spool, struct message *message)
 static uint64_t surplus(const struct spool *spool)
 {
 	uint64_t bytes = spool->queue.size + spool->queue.gap.bytes + spool->found.bytes;
-	uint64_t max_size = spool->parts.settings->max_size;
+	uint64_t max_size = spool->max_size;
 
 	return bytes > max_size ? bytes - max_size : 0;
 }
@@ -575,8 +577,13 @@ int spool_new(struct spool **ret, const struct spool_parts *parts)
 	spool->open_timer.fire = open_waited;
 	spool->exchange.job.run = exchange_run;
 	spool->exchange.job.idle = job_idle;
-	spool->exchange.path = parts->settings->path;
-	if (spool->exchange.path && spool->exchange.path[0]) {
+	spool->parts.settings = NULL; /* a reload frees them */
+	spool->max_size = parts->settings->max_size;
+	spool->path = strdup(parts->settings->path ? parts->settings->path : "");
+	if (!spool->path)
+		return -ENOMEM;
+	spool->exchange.path = spool->path;
+	if (spool->path[0]) {
 		r = start_looking(spool);
 		if (r < 0)
 			return r;
@@ -602,6 +609,7 @@ struct spool *spool_free(struct spool *spool)
 	worker_key_free(spool->key);
 	free(spool->acknowledged.rows);
 	free(spool->exchange.removed.rows);
+	free(spool->path);
 	free(spool);
 	return NULL;
 }
