@@ -6,7 +6,7 @@
 #include "iotd/base.h"
 #include "iotd/descriptor.h"
 
-#define KEPT 32 /* for what there is one of */
+#define KEPT ((rlim_t)32) /* for what there is one of */
 
 int descriptors_reserve(size_t wanted)
 {

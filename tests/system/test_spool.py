@@ -7,6 +7,7 @@ these tests is the watchdog, as in test_broker_away.py.
 
 import random
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -88,6 +89,28 @@ def test_kill_during_an_outage_loses_the_last_second_at_most(daemon, client, lin
         arrived(client), [(begin, killed - 1), (restarted + GAP, time.time() - GAP)]
     )
     assert client.result("stats")["discarded"] == 0
+
+
+def test_reload_during_an_outage_leaves_the_spool_alone(daemon, client, link, spool, value_file):
+    """The file is made after the reload, whose old settings are gone by then."""
+    link.cut()
+    one = daemon(sensors=[file_sensor(value_file, interval="10s")])
+    one.supervisor.beats(2)
+    one.config.write_text(
+        configuration(link.url, sensors=[file_sensor(value_file)], spool={"path": str(spool)}),
+        encoding="utf-8",
+    )
+    mark = one.supervisor.events.mark()
+    one.signal(signal.SIGHUP)
+    one.supervisor.wait("READY", "1", since=mark)
+    begin = time.time() + GAP
+    one.supervisor.beats(20)
+    one.kill()
+    killed = time.time()
+    assert spool.stat().st_size > 0
+    daemon()
+    recover(client, link)
+    assert_none_missing([t for t in arrived(client) if t < killed], [(begin, killed - 1)])
 
 
 def test_kills_at_random_moments_lose_nothing_older_than_a_second(daemon, client, link):

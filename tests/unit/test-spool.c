@@ -362,7 +362,7 @@ static struct message *padded_message(int number, size_t length)
 
 static int number_of(const struct message *message)
 {
-	return atoi((const char *)message->payload);
+	return (int)strtol((const char *)message->payload, NULL, 10);
 }
 
 static void push_numbers(int count, size_t length)
@@ -1257,13 +1257,13 @@ START_TEST(a_model_says_the_same)
 {
 	static const uint64_t sizes[] = { PLENTY, PLENTY, 20 << 20, 3 << 20, 200000 };
 	const char *from = getenv("SPOOL_SEED"), *steps = getenv("SPOOL_STEPS");
-	unsigned int seed = (from ? (unsigned int)atoi(from) : 1000) + (unsigned int)_i;
+	unsigned int seed = (from ? (unsigned int)strtol(from, NULL, 10) : 1000) + (unsigned int)_i;
 
 	memset(&model, 0, sizeof(model));
 	model.seed = seed;
 	settings.max_size = sizes[seed % ARRAY_SIZE(sizes)];
 	restart();
-	for (int i = 0; i < (steps ? atoi(steps) : 2000); i++)
+	for (int i = 0; i < (steps ? (int)strtol(steps, NULL, 10) : 2000); i++)
 		model_step();
 	model_drain();
 	if (settings.max_size == PLENTY && !told.faults)

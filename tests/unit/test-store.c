@@ -27,7 +27,7 @@ static struct message *numbered_message(int number)
 
 static int number_of(const struct message *message)
 {
-	return atoi((const char *)message->payload);
+	return (int)strtol((const char *)message->payload, NULL, 10);
 }
 
 static void open_store(void)
@@ -359,7 +359,7 @@ START_TEST(a_missing_folder_is_no_entry)
 	ck_assert_int_eq(store_open(&store, folder, false, aside), -EISDIR);
 	(void)snprintf(path, sizeof(path), "%s/no", folder);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
-	(void)strcat(path, "/spool.db");
+	(void)snprintf(path, sizeof(path), "%s/no/spool.db", folder);
 	ck_assert_int_eq(store_open(&store, path, false, aside), 0);
 }
 END_TEST
@@ -476,7 +476,7 @@ START_TEST(two_damaged_files_in_one_second_are_both_kept)
 
 	ck_assert_int_eq(append(0, 10, NULL), 0);
 	expect_aside(garbage_header);
-	(void)strcpy(first, aside);
+	(void)snprintf(first, sizeof(first), "%s", aside);
 	expect_aside(garbage_all);
 	ck_assert_str_ne(first, aside);
 	ck_assert_int_eq(access(first, F_OK), 0);
