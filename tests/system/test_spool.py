@@ -77,13 +77,13 @@ def test_kill_during_an_outage_loses_the_last_second_at_most(daemon, client, lin
     client.wait("sensor/air", count=5)
     begin = client.all("sensor/air")[0].time
     outage(client, link)
-    one.supervisor.beats(25)
+    one.supervisor.beats(round(25 * SLOW))
     killed = time.time()
     one.kill()
     assert spool.stat().st_size > 0
     two = daemon()
     restarted = time.time()
-    two.supervisor.beats(10)
+    two.supervisor.beats(round(10 * SLOW))
     recover(client, link)
     assert_none_missing(
         arrived(client), [(begin, killed - 1), (restarted + GAP, time.time() - GAP)]
@@ -104,7 +104,7 @@ def test_reload_during_an_outage_leaves_the_spool_alone(daemon, client, link, sp
     one.signal(signal.SIGHUP)
     one.supervisor.wait("READY", "1", since=mark)
     begin = time.time() + GAP
-    one.supervisor.beats(20)
+    one.supervisor.beats(round(20 * SLOW))
     one.kill()
     killed = time.time()
     assert spool.stat().st_size > 0
@@ -120,7 +120,7 @@ def test_kills_at_random_moments_lose_nothing_older_than_a_second(daemon, client
     begin = client.all("sensor/air")[0].time
     outage(client, link)
     for _ in range(6):
-        one.supervisor.beats(dice.randrange(8, 25))
+        one.supervisor.beats(round(dice.randrange(8, 25) * SLOW))
         killed = time.time()
         one.kill()
         if killed - 1 > begin:
