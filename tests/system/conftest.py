@@ -3,6 +3,7 @@
 
 IOTD names the program under test, IOTD_TEST_SLOW stretches every time limit. `-m "not slow"`
 leaves out what takes long or measures times; the rest may run in parallel (pytest-xdist).
+IOTD_FIGURES names a file for the figures of the faults (iotd_figures.py).
 """
 
 import os
@@ -10,12 +11,14 @@ import os
 import pytest
 
 from iotd_broker import Broker, Client, Proxy
+from iotd_figures import Cost, judge
 from iotd_harness import Iotd, configuration
 from iotd_network import Network
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, or measures: nothing may run beside it")
+    config.addinivalue_line("markers", "nightly: takes ten minutes or more: ./dev test nightly")
 
 
 @pytest.fixture
@@ -139,3 +142,32 @@ def network():
     one = Network()
     yield one
     one.close()
+
+
+@pytest.fixture
+def figures(client):
+    """Judge a fault at its end: figures("broker killed", daemon, interval=0.1).
+
+    All readings that the daemon took, by its own counter, must have come, in order and without a
+    gap in the schedule. For a daemon that still lives and whose sensors all have `interval`; they
+    are slowed to one a day by this, so that the counter stands still.
+    """
+
+    def end(fault, daemon, interval, breaks=1):
+        for sensor in {m.topic for m in client.all("sensor/+")}:
+            client.result("interval", name=sensor.rsplit("/", 1)[-1], interval="1d")
+        client.settle()
+        taken = client.result("stats")["readings"]
+        seen = {}
+
+        def last_has_come(message):
+            seen[message.topic, message.time] = True
+            return len(seen) >= taken
+
+        client.wait("sensor/+", match=last_has_come)
+        client.settle()
+        cost = Cost.of(client.all("sensor/+"), interval)
+        judge(fault, cost, taken, daemon.kib("VmHWM"), breaks)
+        return cost
+
+    return end

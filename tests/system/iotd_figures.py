@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a fault cost, in numbers, and whether that is within what is promised (issue 3).
+
+A test of a fault ends with `figures(…)`. It asserts the promises, the same for every fault, and
+writes its numbers as a row of a table to the file that IOTD_FIGURES names, if it does:
+tests/RELIABILITY.md is made of such rows.
+"""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+
+from iotd_harness import SLOW
+
+IN_FLIGHT = 64  # what was in flight when a line broke may come twice: QoS 1 promises no less
+COLUMNS = ("fault", "readings", "lost", "doubled", "longest gap", "memory")
+
+
+@dataclass
+class Cost:
+    """What became of the readings of some sensors with one interval (seconds)."""
+
+    interval: float
+    readings: int
+    doubled: int
+    gap: float
+
+    @classmethod
+    def of(cls, messages, interval):
+        """Of the messages of T/sensor/+; the first of each reading must come in order."""
+        times = defaultdict(list)
+        for message in messages:
+            times[message.topic].append(message.time)
+        assert times, "no reading has come"
+        readings = doubled = 0
+        gap = 0.0
+        for topic, stamps in times.items():
+            first = list(dict.fromkeys(stamps))
+            assert first == sorted(first), f"{topic}: oldest first"
+            readings += len(first)
+            doubled += len(stamps) - len(first)
+            gap = max([gap, *(b - a for a, b in zip(first, first[1:]))])
+        return cls(interval, readings, doubled, gap)
+
+    @property
+    def gap_allowed(self):
+        return max(3 * self.interval, 0.05) * SLOW
+
+
+def judge(fault, cost, taken, memory_kib=None, breaks=1):
+    """Assert the promises, and record the row.
+
+    taken: readings that iotd took, by its own counter or by the schedule; breaks: how often the
+    line was broken, for what may come twice.
+    """
+    lost = taken - cost.readings
+    row = (
+        fault,
+        f"{taken:,}",
+        f"{lost:,}",
+        f"{cost.doubled:,}",
+        f"{cost.gap * 1000:.0f} ms of {cost.interval * 1000:g} ms",
+        f"{memory_kib / 1024:.1f} MiB" if memory_kib else "",
+    )
+    if os.environ.get("IOTD_FIGURES"):
+        with open(os.environ["IOTD_FIGURES"], "a", encoding="utf-8") as file:
+            file.write("| " + " | ".join(row) + " |\n")
+    numbers = dict(zip(COLUMNS, row))
+    assert lost == 0, numbers
+    assert cost.doubled <= IN_FLIGHT * breaks, numbers
+    assert cost.gap <= cost.gap_allowed, numbers
