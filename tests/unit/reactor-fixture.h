@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "iotd/clock.h"
 #include "iotd/worker.h"
 
 extern struct reactor *reactor;
@@ -21,6 +22,16 @@ void trace_clear(void);
 
 /* on the virtual clock this takes no time */
 void run_for(int64_t duration_us);
+
+/* on the kernel's clock: turns until @condition holds; for what must come, however busy the machine is */
+#define run_until(condition)                                                                       \
+	do {                                                                                       \
+		int64_t give_up_us = clock_monotonic_us() + 20 * USEC_PER_SEC;                     \
+		while (!(condition)) {                                                             \
+			ck_assert_msg(clock_monotonic_us() < give_up_us, "in vain: " #condition);  \
+			run_for(USEC_PER_MSEC);                                                    \
+		}                                                                                  \
+	} while (0)
 
 /* one turn: what was handed over is with the workers then */
 void run_turn(void);
