@@ -9,6 +9,7 @@
 #include "iotd/config.h"
 #include "iotd/daemon.h"
 #include "iotd/log.h"
+#include "iotd/memory.h"
 
 #define DEFAULT_CONFIG "/etc/iotd.conf"
 
@@ -170,6 +171,7 @@ int main(int argc, char **argv)
 	struct options options;
 	int r;
 
+	memory_use_little();
 	r = parse_options(&options, argc, argv);
 	if (r != EX_OK)
 		return r;
