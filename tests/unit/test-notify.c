@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -283,6 +284,43 @@ START_TEST(a_systemd_that_is_gone_is_no_error)
 }
 END_TEST
 
+START_TEST(the_watchdog_is_fed_without_a_descriptor_to_be_had)
+{
+	struct rlimit before, none;
+
+	start("100000");
+	run_for(120 * MSEC);
+	ck_assert_int_ge(hear(), 2);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	run_for(300 * MSEC);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	(void)hear();
+	ck_assert_int_ge(count_words("WATCHDOG=1\n"), 4);
+}
+END_TEST
+
+START_TEST(a_name_that_is_no_file)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	char text[64];
+	int length = snprintf(text, sizeof(text), "@iotd-test-notify-%d", (int)getpid());
+
+	memcpy(name.sun_path + 1, text + 1, (size_t)length - 1);
+	(void)close(fd);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&name,
+			      (socklen_t)(sizeof(sa_family_t) + (size_t)length)),
+			 0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", text, 1), 0);
+	start(NULL);
+	notify_ready(notify);
+	assert_heard("READY=1\n|");
+}
+END_TEST
+
 START_TEST(it_may_be_freed_with_something_to_say)
 {
 	start("20000");
@@ -312,6 +350,8 @@ int main(void)
 	tcase_add_test(cases, a_watchdog_of_another_process_is_not_fed);
 	tcase_add_test(cases, a_deaf_systemd_does_not_hold_up_the_reactor);
 	tcase_add_test(cases, a_systemd_that_is_gone_is_no_error);
+	tcase_add_test(cases, the_watchdog_is_fed_without_a_descriptor_to_be_had);
+	tcase_add_test(cases, a_name_that_is_no_file);
 	tcase_add_loop_test(cases, it_may_be_freed_with_something_to_say, 0, 2);
 	suite_add_tcase(suite, cases);
 	return suite_run(suite);
