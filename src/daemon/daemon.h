@@ -84,8 +84,8 @@ struct daemon {
 
 	char broker[LINK_TEXT_SIZE], link_fault[LINK_TEXT_SIZE];
 	char status_text[2 * LINK_TEXT_SIZE + RELOAD_TEXT_SIZE + 160]; /* as systemd has it */
-	int64_t status_us;
-	struct reactor_timer status_timer, stats_timer;
+	int64_t status_us, logged_us;
+	struct reactor_timer status_timer, stats_timer, log_timer;
 };
 
 /** control_execute() - carry out a command: daemon->control */
@@ -145,5 +145,5 @@ void status_changed(struct daemon *daemon);
 /** status_stats() - the counters as of now */
 const struct stats *status_stats(struct daemon *daemon);
 
-/** status_log() - the counters to the log (SIGUSR1) */
+/** status_log() - the counters to the log, once a second at most (SIGUSR1) */
 void status_log(struct daemon *daemon);

@@ -11,6 +11,8 @@
 
 /* no multiple of anybody's interval: else it could look in the very moment of a reading, each time */
 #define STATUS_DISTANCE_US (1037 * USEC_PER_MSEC)
+/* who sends SIGUSR1 a thousand times a second shall not fill the journal */
+#define LOG_DISTANCE_US	   USEC_PER_SEC
 
 const struct stats *status_stats(struct daemon *daemon)
 {
@@ -84,11 +86,45 @@ static void publish_stats(struct reactor_timer *timer)
 				reactor_now(daemon->reactor) + daemon->settings->stats.interval_us);
 }
 
+/* --- SIGUSR1 -------------------------------------------------------------------------------- */
+
+static void log_stats(struct reactor_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, log_timer);
+	const struct stats *stats = status_stats(daemon);
+
+	log_notice("statistics: up %" PRId64 " s; readings %" PRIu64 ", failed %" PRIu64
+		   ", missed %" PRIu64 ", latest by %" PRId64 " us; published %" PRIu64
+		   ", acknowledged %" PRIu64 ", queued %" PRIu64 ", in flight %" PRIu64
+		   ", discarded %" PRIu64 "; %s, connects %" PRIu64 ", disconnects %" PRIu64
+		   "; commands %" PRIu64 ", refused %" PRIu64 "; edges %" PRIu64 ", lost %" PRIu64,
+		   (int64_t)((stats->now_us - stats->started_us) / USEC_PER_SEC), stats->readings,
+		   stats->read_errors, stats->reads_missed, stats->late_max_us, stats->published,
+		   stats->acknowledged, stats->queued, stats->in_flight, stats->discarded,
+		   stats->connected ? "connected" : "not connected", stats->connects,
+		   stats->disconnects, stats->commands, stats->commands_refused, stats->edges,
+		   stats->edges_lost);
+	daemon->logged_us = stats->now_us;
+}
+
+void status_log(struct daemon *daemon)
+{
+	int64_t now_us = reactor_now(daemon->reactor), due_us = daemon->logged_us + LOG_DISTANCE_US;
+
+	if (!reactor_timer_is_set(&daemon->log_timer))
+		(void)reactor_set_timer(daemon->reactor, &daemon->log_timer,
+					due_us > now_us ? due_us : now_us);
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
 int status_start(struct daemon *daemon)
 {
 	daemon->status_timer.fire = tell_status;
 	daemon->stats_timer.fire = publish_stats;
+	daemon->log_timer.fire = log_stats;
 	daemon->status_us = reactor_now(daemon->reactor) - STATUS_DISTANCE_US;
+	daemon->logged_us = reactor_now(daemon->reactor) - LOG_DISTANCE_US;
 	return reactor_set_timer(daemon->reactor, &daemon->stats_timer,
 				 reactor_now(daemon->reactor) +
 					 daemon->settings->stats.interval_us);
@@ -103,22 +139,6 @@ void status_stop(struct daemon *daemon)
 {
 	reactor_stop_timer(&daemon->status_timer);
 	reactor_stop_timer(&daemon->stats_timer);
+	reactor_stop_timer(&daemon->log_timer);
 	reactor_stop_timer(&daemon->ready_timer);
-}
-
-void status_log(struct daemon *daemon)
-{
-	const struct stats *stats = status_stats(daemon);
-
-	log_notice("statistics: up %" PRId64 " s; readings %" PRIu64 ", failed %" PRIu64
-		   ", missed %" PRIu64 ", latest by %" PRId64 " us; published %" PRIu64
-		   ", acknowledged %" PRIu64 ", queued %" PRIu64 ", in flight %" PRIu64
-		   ", discarded %" PRIu64 "; %s, connects %" PRIu64 ", disconnects %" PRIu64
-		   "; commands %" PRIu64 ", refused %" PRIu64 "; edges %" PRIu64 ", lost %" PRIu64,
-		   (int64_t)((stats->now_us - stats->started_us) / USEC_PER_SEC), stats->readings,
-		   stats->read_errors, stats->reads_missed, stats->late_max_us, stats->published,
-		   stats->acknowledged, stats->queued, stats->in_flight, stats->discarded,
-		   stats->connected ? "connected" : "not connected", stats->connects,
-		   stats->disconnects, stats->commands, stats->commands_refused, stats->edges,
-		   stats->edges_lost);
 }

@@ -31,6 +31,8 @@
 #include "timer-heap.h"
 
 #define BATCH 64
+/* signals of one turn: a storm of them gets its share and no more */
+#define SIGNALS_MAX 16
 
 /* slots of timers on the list of due ones, told from those in the heap by their top bit */
 #define SLOT_DUE (SIZE_MAX / 2 + 1)
@@ -308,9 +310,11 @@ static void signals_ready(struct reactor_io *io, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	while (read(reactor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+	for (int i = 0; i < SIGNALS_MAX; i++) {
 		struct reactor_signal *signal = reactor->signals;
 
+		if (read(reactor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+			return;
 		for (; signal; signal = reactor->signal_next) {
 			reactor->signal_next = signal->next;
 			if ((uint32_t)signal->number == info.ssi_signo)
