@@ -30,7 +30,7 @@
 #include "posts.h"
 #include "timer-heap.h"
 
-#define BATCH 64
+#define BATCH	    64
 /* signals of one turn: a storm of them gets its share and no more */
 #define SIGNALS_MAX 16
 

@@ -13,19 +13,25 @@
  * was abandoned before it began is not run: what nobody waits for any more must not reach the
  * hardware late.
  *
+ * A thread that is not to be had (memory, TasksMax=) is tried for again as long as a key waits: those
+ * that run may all hang.
+ *
  * The pool's memory outlives workers_free() until the last key is freed, so owners of keys need
  * not know the order of things at the end.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #include "iotd/clock.h"
+#include "iotd/log.h"
 #include "iotd/worker.h"
 #include "posts.h"
 
 #define THREADS_MAX 1024
+#define RETRY_US    (100 * USEC_PER_MSEC)
 
 struct job_list {
 	struct worker_job *first, **last;
@@ -47,8 +53,10 @@ struct worker_key {
 struct workers {
 	struct reactor *reactor;
 	struct reactor_call hand_over;
-	struct job_list collected; /* of this turn; reactor's thread only */
-	size_t keys;		   /* reactor's thread only */
+	struct reactor_timer retry; /* for a thread; reactor's thread only, as are the next ones */
+	bool is_short;		    /* and that was logged */
+	struct job_list collected;  /* of this turn; reactor's thread only */
+	size_t keys;		    /* reactor's thread only */
 	bool is_freed;
 
 	pthread_mutex_t mutex;
@@ -189,6 +197,25 @@ static void *worker_main(void *argument)
 
 /* --- on the reactor ------------------------------------------------------------------------- */
 
+static void note_shortage(struct workers *workers, int r)
+{
+	bool is_short = r < 0;
+
+	if (is_short)
+		(void)reactor_set_timer(workers->reactor, &workers->retry,
+					reactor_now(workers->reactor) + RETRY_US);
+	if (is_short == workers->is_short)
+		return;
+	workers->is_short = is_short;
+	if (is_short)
+		log_warning("no further thread can be started beside %zu: %s; what waits for one "
+			    "is late "
+			    "(memory, TasksMax= in the unit)",
+			    workers->started, strerror(-r));
+	else
+		log_notice("threads can be started again");
+}
+
 static int start_thread(struct workers *workers)
 {
 	sigset_t all, before;
@@ -240,13 +267,24 @@ static void job_abandoned(struct future *future)
 static void wake_threads(struct workers *workers)
 {
 	size_t wake = workers->ready_count < workers->idle ? workers->ready_count : workers->idle;
+	int r = 0;
 
 	for (size_t i = workers->idle;
-	     i < workers->ready_count && workers->started < workers->limit; i++)
-		if (start_thread(workers) < 0)
-			break; /* those that run will come to it; worker_run() started one */
+	     i < workers->ready_count && workers->started < workers->limit && r == 0; i++) {
+		r = start_thread(workers);
+		note_shortage(workers, r);
+	}
 	for (size_t i = 0; i < wake; i++)
 		(void)pthread_cond_signal(&workers->ready_changed);
+}
+
+static void retry_due(struct reactor_timer *timer)
+{
+	struct workers *workers = container_of(timer, struct workers, retry);
+
+	(void)pthread_mutex_lock(&workers->mutex);
+	wake_threads(workers);
+	(void)pthread_mutex_unlock(&workers->mutex);
 }
 
 /* a shared key's job is late if it still is the one that ran when the timer was set */
@@ -393,6 +431,7 @@ int workers_new(struct workers **ret, struct reactor *reactor, size_t threads)
 	workers->reactor = reactor;
 	workers->limit = threads;
 	workers->hand_over.run = hand_over;
+	workers->retry.fire = retry_due;
 	workers->ready_last = &workers->ready;
 	job_list_init(&workers->collected);
 	(void)pthread_mutex_init(&workers->mutex, NULL);
@@ -438,6 +477,7 @@ int workers_free(struct workers *workers, int64_t timeout_us)
 {
 	if (!workers)
 		return 0;
+	reactor_stop_timer(&workers->retry);
 	if (!await_threads(workers, timeout_us))
 		return -ETIMEDOUT;
 	for (size_t i = 0; i < workers->started; i++)

@@ -192,24 +192,57 @@ START_TEST(errors_of_pools)
 }
 END_TEST
 
+/* of threads that are started from now on. Return: what it was */
+static size_t set_stack(size_t size)
+{
+	pthread_attr_t attributes;
+	size_t before;
+
+	ck_assert_int_eq(pthread_getattr_default_np(&attributes), 0);
+	ck_assert_int_eq(pthread_attr_getstacksize(&attributes, &before), 0);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, size), 0);
+	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+	return before;
+}
+
 START_TEST(no_thread_to_be_had_is_an_error)
 {
 	struct work work = work_make(1);
-	pthread_attr_t attributes;
-	size_t size;
+	size_t size = set_stack((size_t)1 << 47);
 
-	ck_assert_int_eq(pthread_getattr_default_np(&attributes), 0);
-	ck_assert_int_eq(pthread_attr_getstacksize(&attributes, &size), 0);
-	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, (size_t)1 << 47), 0);
-	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
 	ck_assert_int_eq(worker_run(keys[0], &work.job), -EAGAIN);
 	ck_assert(worker_job_is_idle(&work.job));
-	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, size), 0);
-	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+	(void)set_stack(size);
 	hand(&work, keys[0]);
 	run_all();
 	ck_assert_int_eq(work.got, 0);
 	release(&work);
+}
+END_TEST
+
+/* the only thread hangs, and nothing else is handed over that would start another */
+START_TEST(thread_that_was_not_to_be_had_is_tried_for_again)
+{
+	struct work hung = work_make(1), waits = work_make(2);
+	size_t size;
+
+	hung.gate = &gate;
+	hung.begun = &begun;
+	hand(&hung, keys[0]);
+	run_turn();
+	await_semaphore(&begun);
+	size = set_stack((size_t)1 << 47);
+	hand(&waits, keys[1]);
+	run_turn();
+	(void)set_stack(size);
+	while (!worker_job_is_idle(&waits.job))
+		run_turn();
+	ck_assert(!worker_job_is_idle(&hung.job));
+	(void)sem_post(&gate);
+	run_all();
+	ck_assert_int_eq(waits.got, 0);
+	release(&hung);
+	release(&waits);
 }
 END_TEST
 
@@ -256,6 +289,16 @@ TCase *end_cases(void)
 	tcase_add_test(cases, key_may_be_freed_while_its_jobs_are_out);
 	tcase_add_test(cases, errors_of_pools);
 	tcase_add_test(cases, no_thread_to_be_had_is_an_error);
+	return cases;
+}
+
+TCase *shortage_cases(void)
+{
+	TCase *cases = tcase_create("shortage, kernel's clock");
+
+	tcase_add_checked_fixture(cases, setup_real, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, thread_that_was_not_to_be_had_is_tried_for_again);
 	return cases;
 }
 

@@ -271,6 +271,7 @@ int main(void)
 	suite_add_tcase(suite, abandoned_cases());
 	suite_add_tcase(suite, end_cases());
 	suite_add_tcase(suite, bounds_cases());
+	suite_add_tcase(suite, shortage_cases());
 	suite_add_tcase(suite, storm_cases());
 	suite_add_tcase(suite, late_cases());
 	return suite_run(suite);

@@ -8,4 +8,5 @@
 TCase *abandoned_cases(void);
 TCase *late_cases(void);
 TCase *end_cases(void);
+TCase *shortage_cases(void);
 TCase *storm_cases(void);
