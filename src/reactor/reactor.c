@@ -109,10 +109,8 @@ static void run_calls(struct reactor *reactor)
 
 /* --- timers --------------------------------------------------------------------------------- */
 
-/* room for one more timer, in the heap and when all of them are due in one turn */
-static int reserve_timer(struct reactor *reactor)
+static int grow_timers(struct reactor *reactor, size_t count)
 {
-	size_t count = reactor->heap.count + reactor->due_left + 1;
 	struct reactor_timer **due;
 	int r;
 
@@ -125,6 +123,19 @@ static int reserve_timer(struct reactor *reactor)
 	reactor->due = due;
 	reactor->due_size = reactor->heap.size;
 	return 0;
+}
+
+/*
+ * Room for one more timer, in the heap and when all of them are due in one turn. It grows when it is
+ * half full: a daemon that runs out of memory finds room for the timers that it needs now and then.
+ */
+static int reserve_timer(struct reactor *reactor)
+{
+	size_t count = reactor->heap.count + reactor->due_left + 1;
+	int r;
+
+	r = grow_timers(reactor, 2 * count);
+	return r < 0 && count > reactor->due_size ? r : 0;
 }
 
 int reactor_set_timer(struct reactor *reactor, struct reactor_timer *timer, int64_t due_us)
