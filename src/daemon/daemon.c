@@ -12,6 +12,7 @@
  * the kernel is left behind with all that it may still touch.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #define WORKERS_END_US (300 * USEC_PER_MSEC)
 /* lines that do not answer must not keep systemd waiting */
 #define READY_LIMIT_US (2 * USEC_PER_SEC)
+#define LOST_QUIET_US  (5 * USEC_PER_SEC)
 /* a task that is later than this makes no progress */
 #define PROGRESS_US    (10 * USEC_PER_SEC)
 
@@ -49,6 +51,23 @@ static void publish_reading(void *data, struct message *message)
 	mqtt_publish(daemon->mqtt, message);
 }
 
+/* memory comes and goes: it is back when nothing was lost for a while */
+static void note_lost(struct daemon *daemon, const struct sensor_settings *sensor, int r)
+{
+	int64_t now_us = reactor_now(daemon->reactor);
+
+	if (r < 0) {
+		daemon->stats.discarded++;
+		daemon->lost_us = now_us;
+		if (daemon->lost++ == 0)
+			log_error("sensor %s: a reading is lost: %s; further ones are only counted",
+				  sensor->name, strerror(-r));
+	} else if (daemon->lost > 0 && now_us - daemon->lost_us >= LOST_QUIET_US) {
+		log_notice("no reading is lost any more; %" PRIu64 " were", daemon->lost);
+		daemon->lost = 0;
+	}
+}
+
 static void on_reading(struct device_events *events, const struct sensor_settings *sensor,
 		       const struct reading *reading)
 {
@@ -58,10 +77,7 @@ static void on_reading(struct device_events *events, const struct sensor_setting
 
 	r = message_from_reading(daemon->settings->mqtt.format, sensor->topic, reading,
 				 publish_reading, &published);
-	if (r < 0) {
-		daemon->stats.discarded++;
-		log_error("sensor %s: a reading is lost: %s", sensor->name, strerror(-r));
-	}
+	note_lost(daemon, sensor, r);
 	if (!mqtt_is_connected(daemon->mqtt))
 		status_changed(daemon);
 }

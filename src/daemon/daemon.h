@@ -74,6 +74,8 @@ struct daemon {
 	struct future *told;   /* systemd knows that we are stopping */
 	struct future **exits; /* of outputs, while stopping */
 	size_t exits_awaited;
+	uint64_t lost; /* readings, for want of memory, since that began */
+	int64_t lost_us;
 	bool spool_fails;
 	int64_t spool_failed_us;
 	int64_t stop_deadline_us;

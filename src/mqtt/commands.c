@@ -136,7 +136,8 @@ int commands_new(struct commands **ret, const struct commands_parts *parts)
 	c->process.run = commands_process;
 	c->last = &c->first;
 	burst_init(&c->refusals, parts->reactor, LOG_NOTICE, "commands were refused");
-	burst_init(&c->floods, parts->reactor, LOG_WARNING, "commands were dropped");
+	burst_init(&c->floods, parts->reactor, LOG_WARNING,
+		   "commands were dropped or not answered");
 	r = commands_make_topics(c);
 	if (r < 0)
 		return r;
@@ -198,8 +199,8 @@ void commands_receive(struct commands *commands, const struct incoming *incoming
 	if (!received) {
 		commands->parts.stats->commands_refused++;
 		burst_note(&commands->floods, 1,
-			   "commands arrive faster than they can be carried out, or are too large: "
-			   "some are dropped");
+			   "commands arrive faster than they can be carried out, are too large, or "
+			   "memory is short: some are dropped");
 		return;
 	}
 	received->next = NULL;
@@ -231,7 +232,7 @@ static void commands_reply(struct commands *c, const struct received *received, 
 		topic = received->response_topic;
 	if (!text || reply_new(&reply, topic, text, received->correlation,
 			       received->correlation_length) < 0) {
-		log_error("out of memory: a command is not answered");
+		burst_note(&c->floods, 1, "out of memory: a command is not answered");
 		return;
 	}
 	c->parts.events->reply(c->parts.events, reply);
