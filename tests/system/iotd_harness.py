@@ -13,6 +13,7 @@ import ctypes
 import itertools
 import os
 import re
+import resource
 import select
 import shlex
 import signal
@@ -47,6 +48,14 @@ def program():
         if path.is_file():
             return [str(path)]
     raise AssertionError("no iotd to test: build it, or name it with IOTD=/path/to/iotd")
+
+
+def is_sanitized():
+    """Is the program built with a sanitizer, or run by valgrind? Both want memory of their own."""
+    command = program()
+    return len(command) > 1 or any(
+        name in Path(command[0]).read_bytes() for name in (b"__asan_init", b"__tsan_init")
+    )
 
 
 def sanitizer_complaints(text):
@@ -320,6 +329,21 @@ class Iotd(Process):
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self):
+        """Their ids; the first is the process's own."""
+        return sorted(int(name) for name in os.listdir(f"/proc/{self.pid}/task"))
+
+    def cpu(self):
+        """Seconds of CPU that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
+        return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def limit(self, what, soft):
+        """Set a limit of the running process, resource.RLIMIT_…; what it was before."""
+        before, hard = resource.prlimit(self.pid, what)
+        resource.prlimit(self.pid, what, (soft, hard))
+        return before
 
     def finish(self):
         """Teardown: it must still be alive, end cleanly, and no sanitizer may have complained."""

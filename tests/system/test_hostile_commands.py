@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""20,000 hostile commands a minute: nothing changes, nothing grows, good ones are answered."""
+
+import itertools
+import json
+import time
+
+import pytest
+
+from iotd_broker import properties
+from iotd_harness import (
+    BEAT,
+    PREFIX,
+    SLOW,
+    assert_beats,
+    file_sensor,
+    is_sanitized,
+    output,
+)
+
+RATE = 20_000 / 60  # a second
+AT_A_TIME = 50  # hostile ones before each good one
+
+DEEP = "[" * 400 + "]" * 400  # as much as Python reads too
+
+COMMANDS = [  # what comes on T/command
+    *(b"", b" ", b"nonsense", b"{", b"}", b'"ping"', b"7", b"null", b"[]", b"[" * 4000),
+    *(b"\x00", b'{"command":"ping"}\x00', b'{"command":"pi\x00ng"}', b"\xff\xfe\xfd", b"\xc0\xaf"),
+    *(b'{"command":"p\xffng"}', b'{"command":"\\ud800"}', b"\xef\xbb\xbf" + b'{"command":"ping"}'),
+    *(b'{"command":"ping"', b'{"command":"ping"}{"command":"ping"}', b"{'command':'ping'}"),
+    *(b'{"command":"set","command":"ping"}', b'{"command":"read","name":"air","name":"air"}'),
+    *(b"x" * 4097, b" " * 4097 + b'{"command":"toggle","name":"pump"}', b"{" * 65000, b"x" * 300000),
+    '{"command":"dance","id":%s}' % DEEP,
+    '{"command":"dance","id":%s' % ("[" * 4000),
+    {"command": "p" * 3000},
+    {"command": "%s%n%s%n", "id": "%n" * 100},
+    {"command": "dance\n2026-01-01T00:00:00.000Z err: the house is on fire", "id": "\r\n"},
+    *({"command": wrong} for wrong in (None, True, 7, -1.5, [], {}, ["ping"], {"command": "ping"})),
+    {"command": "ping", "colour": "red"},
+    {"command": "read", "name": "airr"},
+    {"command": "read", "name": "../../etc/passwd"},
+    {"command": "read", "name": "x" * 1000},
+    {"command": "read", "name": "air\u0000"},
+    {"command": "read", "name": ["air"]},
+    {"command": "read"},
+    {"command": "reload"},  # not allowed
+    {"command": "count", "name": "air", "total": 0},
+    {"command": "interval", "name": "air", "interval": "999us"},
+    {"command": "interval", "name": "air", "interval": "-1s"},
+    {"command": "interval", "name": "air", "interval": "10 parsecs"},
+    {"command": "interval", "name": "air", "interval": "1e9999s"},
+    {"command": "interval", "name": "air", "interval": "9" * 3000 + "d"},
+    '{"command":"interval","name":"air","interval":1e400}',
+    '{"command":"interval","name":"air","interval":NaN}',
+    {"command": "interval", "name": "air", "interval": 1e300},
+    {"command": "interval", "name": "air", "interval": -1},
+    {"command": "interval", "name": "air", "interval": 0},
+    {"command": "interval", "name": "air", "interval": True},
+    {"command": "interval", "name": "pump", "interval": "1s"},
+    {"command": "set", "name": "air", "state": "on"},
+    {"command": "set", "name": "pump"},
+    {"command": "set", "name": "pump", "state": "maybe"},
+    {"command": "set", "name": "pump", "state": 2},
+    {"command": "set", "name": "pump", "state": None},
+    {"command": "set", "name": "pump", "state": "on", "for": "0s"},
+    {"command": "set", "name": "pump", "state": "on", "for": -1},
+    {"command": "set", "name": "pump", "state": "on", "for": "101y"},
+    {"command": "set", "name": "pump", "state": "on", "force": True},
+    {"command": "pulse", "name": "pump"},
+    {"command": "pulse", "name": "pump", "for": "soon"},
+    {"command": "toggle", "name": "pumpe"},
+    {"command": "toggle", "name": "pump", "for": "1s"},
+]
+
+SETS = [  # what comes on T/output/NAME/set
+    *(b"", b" ", b"maybe", b"onn", b"o", b"2", b"01", b"on off", b"on\x00", b"\x00on", b"\xff\xfe"),
+    *(b"null", b"[]", b'["on"]', b"{}", b"{", b'{"state":"on"', b'{"state":"on"}x', b"on" * 40000),
+    *(b'{"state":"on","state":"on"}', b'{"state":"on","colour":1}', b'{"for":"1s"}'),
+    *(b'{"state":"on","for":"0s"}', b'{"state":"on","for":1e400}', b'{"state":"on","for":-1}'),
+    *(b'{"state":"maybe"}', b'{"state":[true]}', b'{"state":"toggle","for":"1s"}'),
+    *(b'{"command":"set","state":"on"}', b'{"id":1,"ok":true,"result":{}}'),
+]
+
+WISHES = [  # MQTT 5 properties of a command
+    {},
+    {"ResponseTopic": f"{PREFIX}/command"},
+    {"ResponseTopic": f"{PREFIX}/output/pump/set"},
+    {"ResponseTopic": "$SYS/broker"},
+    {"ResponseTopic": "a" * 60000},
+    {"ResponseTopic": "/", "CorrelationData": b"\x00" * 4000},
+    {"CorrelationData": b"c" * 65000},
+    {"CorrelationData": b""},
+]
+
+
+def hostile():
+    """(topic, payload, qos, retain, properties) without an end; no two rounds the same."""
+    commands = [c if isinstance(c, (bytes, str)) else json.dumps(c) for c in COMMANDS]
+    wishes = itertools.cycle(WISHES)
+    topics = itertools.cycle(
+        [f"output/{name}/set" for name in ("pump", "pumpe", "air", "a" * 65, "ü", " ", "$x")]
+    )
+    everything = [("command", c) for c in commands] + [(None, s) for s in SETS]
+    for number, (topic, payload) in enumerate(itertools.cycle(everything)):
+        if topic is None:
+            topic = next(topics) if number % 3 else "output/pump/set"
+        yield topic, payload, number % 3, number % 11 == 0, properties(**next(wishes))
+
+
+@pytest.fixture
+def attacked(simulated, client, value_file):
+    """A daemon with something to break: a sensor, an output that is off."""
+    one = simulated(
+        sensors=[file_sensor(value_file)],
+        outputs=[output("pump", 22)],
+        env=BEAT,
+    )
+    client.wait("sensor/air", count=3)
+    client.state("pump", "off")
+    return one
+
+
+def ask(attacker, number):
+    """Seconds until a good command is answered."""
+    wish = properties(ResponseTopic=f"{PREFIX}/answer")
+    begin = time.monotonic()
+    attacker.publish("command", {"command": "ping", "id": number}, properties=wish)
+    answer = attacker.wait("answer", match=lambda m: m.json["id"] == number)
+    assert answer.json["ok"] is True
+    return answer.at - begin
+
+
+def attack(attacker, seconds, count):
+    """Until both are reached: (sent, seconds, seconds of each good command)."""
+    waits, sent, source = [], 0, hostile()
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds or sent < count:
+        for topic, payload, qos, retain, wish in itertools.islice(source, AT_A_TIME):
+            attacker.publish(topic, payload, qos, retain, wish)
+        sent += AT_A_TIME
+        waits.append(ask(attacker, sent))
+    return sent, time.monotonic() - begin, waits
+
+
+def assert_untouched(one, client):
+    """What the attack wanted to change."""
+    devices = {device["name"]: device for device in client.result("list")}
+    assert set(devices) == {"air", "pump"}
+    assert devices["air"]["interval"] in ("100ms", 0.1)
+    assert [m.json["state"] for m in client.all("output/pump")] == ["off"], "it never moved"
+    assert client.result("stats")["connects"] == 1
+    assert one.running
+
+
+@pytest.mark.parametrize(
+    "seconds, count",
+    [(0, 5_000), pytest.param(60, 20_000, marks=pytest.mark.nightly)],
+    ids=["5,000", "a minute"],
+)
+def test_hostile_commands_change_nothing(attacked, client, clients, broker, figures, seconds, count):
+    attacker = clients(broker.port, subscribe=f"{PREFIX}/answer")
+    log = attacked.log.mark()
+    attack(attacker, 0, 500)  # what is allocated once
+    before = client.result("stats")
+    memory, begin = attacked.kib("VmHWM"), attacked.supervisor.events.mark()
+    threads, descriptors = len(attacked.threads()), attacked.descriptors()
+
+    sent, took, waits = attack(attacker, seconds, count)
+
+    client.settle()
+    after = client.result("stats")
+    print(f"{sent} in {took:.1f} s, {sent / took * 60:,.0f} a minute; good ones at most "
+          f"{max(waits) * 1000:.0f} ms; memory +{attacked.kib('VmHWM') - memory} KiB; "
+          f"log {[line.text[:150] for line in attacked.log.all(since=log)]}")
+    assert sent / took > RATE / SLOW
+    assert max(waits) < 0.25 * SLOW
+    # a reply to T/command or T/output/pump/set comes back as one more
+    assert after["commands_refused"] - before["commands_refused"] >= sent
+    assert_untouched(attacked, client)
+    assert len(attacked.log.all(since=log)) <= 10
+    assert_beats(attacked.supervisor, begin)
+    assert len(attacked.threads()) <= threads + 1 and attacked.descriptors() <= descriptors + 1
+    if not is_sanitized():
+        assert attacked.kib("VmHWM") - memory < 1024
+    figures(f"{sent:,} hostile commands at {sent / took * 60:,.0f} a minute", attacked, 0.1)
+
+
+def test_flood_that_is_faster_than_iotd(attacked, client, clients, broker, figures):
+    """Nobody waits for an answer: what does not fit is dropped, counted, and logged once.
+
+    No beats are judged here: this very process is too busy to hear them in time.
+    """
+    attacker = clients(broker.port, subscribe=f"{PREFIX}/answer")
+    log = attacked.log.mark()
+    attacker.paho.max_queued_messages_set(0)
+    for topic, payload, _, retain, wish in itertools.islice(hostile(), 4_000):
+        attacker.publish(topic, payload, 0, retain, wish)
+    ask(attacker, "behind all of them")
+    client.settle()
+    assert_untouched(attacked, client)
+    assert len(attacked.log.all(since=log)) <= 10
+    figures("4,000 hostile commands at once", attacked, 0.1)
