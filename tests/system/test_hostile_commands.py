@@ -10,6 +10,7 @@ import pytest
 from iotd_broker import properties
 from iotd_harness import (
     BEAT,
+    PATIENCE,
     PREFIX,
     SLOW,
     assert_beats,
@@ -167,6 +168,8 @@ def test_hostile_commands_change_nothing(attacked, client, clients, broker, figu
 
     sent, took, waits = attack(attacker, seconds, count)
 
+    last = f'"id": {sent}}}'.encode()  # the client that hears everything is behind
+    client.wait("command", match=lambda m: m.payload.endswith(last), timeout=12 * PATIENCE)
     client.settle()
     after = client.result("stats")
     print(f"{sent} in {took:.1f} s, {sent / took * 60:,.0f} a minute; good ones at most "
