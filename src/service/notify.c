@@ -122,7 +122,10 @@ static void notify_back(struct worker_job *job)
 static void notify_feed(struct reactor_timer *timer)
 {
 	struct notify *notify = container_of(timer, struct notify, feed);
-	bool healthy = notify->is_healthy(notify->data);
+	int64_t late_us = reactor_now(notify->reactor) - timer->due_us;
+	/* stopped (SIGSTOP) or suspended: tasks are behind, and go on only after this turn */
+	bool was_away = late_us > notify->feed_us;
+	bool healthy = was_away || notify->is_healthy(notify->data);
 
 	if (!healthy && !notify->was_hungry)
 		log_error("watchdog: a task makes no progress; systemd will end iotd unless it "

@@ -219,6 +219,22 @@ START_TEST(the_watchdog_goes_hungry_while_a_task_hangs)
 }
 END_TEST
 
+START_TEST(tasks_that_are_late_because_all_was_stopped_are_not_blamed)
+{
+	start("200000");
+	run_for(50 * MSEC);
+	ck_assert_int_ge(hear(), 1);
+	is_healthy = false;
+	ck_assert_int_eq(usleep(300 * MSEC), 0); /* the reactor does not turn */
+	run_for(20 * MSEC);
+	ck_assert_int_eq(hear(), 1);
+	ck_assert_int_eq(logged, 0);
+	run_for(150 * MSEC);
+	ck_assert_int_eq(hear(), 0);
+	ck_assert_int_eq(logged, 1);
+}
+END_TEST
+
 START_TEST(without_a_watchdog_nobody_is_asked)
 {
 	start(NULL);
@@ -345,6 +361,7 @@ int main(void)
 	tcase_add_test(cases, what_is_said_in_one_turn_is_one_or_two_messages_and_nothing_is_lost);
 	tcase_add_test(cases, the_watchdog_is_fed_twice_in_its_time);
 	tcase_add_test(cases, the_watchdog_goes_hungry_while_a_task_hangs);
+	tcase_add_test(cases, tasks_that_are_late_because_all_was_stopped_are_not_blamed);
 	tcase_add_test(cases, without_a_watchdog_nobody_is_asked);
 	tcase_add_test(cases, without_systemd_all_of_it_does_nothing);
 	tcase_add_test(cases, a_watchdog_of_another_process_is_not_fed);
