@@ -12,6 +12,7 @@ from iotd_harness import (
     BEAT,
     SLOW,
     assert_beats,
+    configuration,
     file_sensor,
     is_sanitized,
     output,
@@ -213,3 +214,45 @@ def test_files_that_come_and_go_with_few_descriptors(iotd, client, tmp_path, lin
     assert named <= offline, "those that had a descriptor kept it"
     assert len(told) <= 2 * len(offline), "and each of the others says it once"
     figures("64 descriptors for 60 files, 5 reconnects", one, 0.1, breaks=5, sick=offline)
+
+
+# --- nothing is left behind -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.nightly)])
+def test_reconnects_and_reloads_leave_nothing_behind(
+    start_iotd, client, link, tmp_path, figures, count
+):
+    settings = {
+        "sensors": files(tmp_path, 5),
+        "mqtt": {"reconnect_min": "100ms", "reconnect_max": "100ms"},
+        "spool": {"path": str(tmp_path / "spool.db")},
+    }
+    texts = [
+        configuration(link.url, outputs=outputs, inputs=inputs, **settings)
+        for outputs, inputs in (([output("pump", 22)], []), ([], [DOOR]))
+    ]
+    one = start_iotd(texts[0], options=["--simulate"], env=BEAT)
+    client.wait("sensor/f0")
+
+    def again(times):
+        for number in range(1, times + 1):
+            mark = client.mark()
+            link.cut()
+            replace_file(one.config, texts[number % 2])
+            one.signal(signal.SIGHUP)
+            client.wait("status", "offline", since=mark)
+            link.forward()
+            client.wait("status", "online", since=mark)
+
+    again(10)
+    threads, descriptors, memory = len(one.threads()), one.descriptors(), one.kib()
+    again(count)
+    client.settle()
+    assert len(one.threads()) <= threads + 2
+    assert one.descriptors() <= descriptors + 2
+    if not is_sanitized():
+        assert one.kib() - memory < 1024
+    print(f"threads {threads} {len(one.threads())}, descriptors {descriptors} {one.descriptors()}, "
+          f"KiB {memory} {one.kib()}")
+    figures(f"{count:,} reconnects and reloads", one, 0.1, breaks=count + 10)
