@@ -7,7 +7,8 @@
  * bus costs one hand-over for all that is due on it, and a hung bus holds one thread and no other
  * key. A shared key is for jobs that do not mind each other, such as reads of plain files: one
  * thread serves it as long as each job comes back within the key's patience, a further one while
- * one hangs.
+ * one hangs. Where one hangs the next may hang as well (a network file system that is away): so
+ * the thread that takes over is given a fraction of that time.
  *
  * worker_run() only collects; one deferred call hands a turn's jobs over with one lock. A job that
  * was abandoned before it began is not run: what nobody waits for any more must not reach the
@@ -32,6 +33,7 @@
 
 #define THREADS_MAX 1024
 #define RETRY_US    (100 * USEC_PER_MSEC)
+#define HURRY	    40 /* part of its patience that a shared key has left when a job was late */
 
 struct job_list {
 	struct worker_job *first, **last;
@@ -44,8 +46,9 @@ struct worker_key {
 	bool is_busy;	     /* ready, or a thread is on it that is not late */
 	uint64_t begun;	     /* counts jobs, to see whether the same one still runs */
 	int64_t patience_us; /* 0: one job at a time, whatever it takes */
-	uint64_t begun_seen; /* when the patience timer was set; reactor's thread only */
-	size_t out;	     /* jobs that are not back; reactor's thread only */
+	uint64_t watched;    /* the job, by @begun, that is late if it runs still when... */
+	int64_t wait_us; /* ...the patience timer fires, set for so long; reactor's thread only */
+	size_t out;	 /* jobs that are not back; reactor's thread only */
 	struct reactor_timer patience;
 	atomic_size_t references; /* its owner, each job that is out, a thread that is on it */
 };
@@ -287,7 +290,22 @@ static void retry_due(struct reactor_timer *timer)
 	(void)pthread_mutex_unlock(&workers->mutex);
 }
 
-/* a shared key's job is late if it still is the one that ran when the timer was set */
+/* with the mutex held */
+static void watch(struct worker_key *key, int64_t wait_us)
+{
+	key->watched = key->begun + key_is_ready(key); /* the one that runs, or the first to run */
+	key->wait_us = wait_us;
+}
+
+/* with the mutex held: the watched job is late, another thread serves the rest */
+static void take_over(struct worker_key *key)
+{
+	key->begun++; /* so that the late thread leaves the key when it is back */
+	key_make_ready(key);
+	wake_threads(key->workers);
+	watch(key, key->patience_us / HURRY);
+}
+
 static void patience_over(struct reactor_timer *timer)
 {
 	struct worker_key *key = container_of(timer, struct worker_key, patience);
@@ -296,16 +314,17 @@ static void patience_over(struct reactor_timer *timer)
 
 	(void)pthread_mutex_lock(&workers->mutex);
 	has_more = key->is_busy && key->jobs.first;
-	if (has_more && key->begun > 0 && key->begun == key->begun_seen && !key_is_ready(key)) {
-		key->begun++; /* so that the late thread leaves the key when it is back */
-		key_make_ready(key);
-		wake_threads(workers);
-	}
-	key->begun_seen = key->begun;
+	if (has_more && key_is_ready(key)) /* no thread is free, or not yet */
+		watch(key,
+		      key->wait_us * 2 < key->patience_us ? key->wait_us * 2 : key->patience_us);
+	else if (has_more && key->begun == key->watched)
+		take_over(key);
+	else
+		watch(key, key->patience_us);
 	(void)pthread_mutex_unlock(&workers->mutex);
 	if (has_more)
 		(void)reactor_set_timer(workers->reactor, timer,
-					reactor_now(workers->reactor) + key->patience_us);
+					reactor_now(workers->reactor) + key->wait_us);
 }
 
 static void hand_over(struct reactor_call *call)
@@ -322,7 +341,7 @@ static void hand_over(struct reactor_call *call)
 		if (!key->is_busy)
 			key_make_ready(key);
 		if (key->patience_us > 0 && !reactor_timer_is_set(&key->patience)) {
-			key->begun_seen = key->begun;
+			watch(key, key->patience_us);
 			(void)reactor_set_timer(workers->reactor, &key->patience,
 						reactor_now(workers->reactor) + key->patience_us);
 		}

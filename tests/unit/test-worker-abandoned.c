@@ -153,6 +153,36 @@ START_TEST(late_job_of_a_shared_key_does_not_hold_up_the_others)
 }
 END_TEST
 
+START_TEST(many_late_jobs_of_a_shared_key_cost_little_more_than_one)
+{
+	struct work hung[6], other = work_make(10);
+	struct worker_key *shared;
+	int64_t began_us;
+
+	ck_assert_int_eq(worker_key_new(&shared, workers, 200 * USEC_PER_MSEC), 0);
+	for (int i = 0; i < 6; i++) {
+		hung[i] = work_make(i);
+		hung[i].gate = &gate;
+		hand(&hung[i], shared);
+	}
+	hand(&other, shared);
+	began_us = clock_monotonic_us();
+	while (other.got == 1)
+		run_turn();
+	ck_assert_int_ge(clock_monotonic_us() - began_us, 200 * USEC_PER_MSEC);
+	ck_assert_int_lt(clock_monotonic_us() - began_us, 900 * USEC_PER_MSEC); /* not six times */
+	for (int i = 0; i < 6; i++)
+		(void)sem_post(&gate);
+	for (int i = 0; i < 6; i++) {
+		while (hung[i].idle_count == 0)
+			run_turn();
+		release(&hung[i]);
+	}
+	worker_key_free(shared);
+	release(&other);
+}
+END_TEST
+
 START_TEST(jobs_of_a_shared_key_run_one_at_a_time_while_none_is_late)
 {
 	struct work works[200];
@@ -251,6 +281,7 @@ TCase *late_cases(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, time_out_abandons_a_job);
 	tcase_add_test(cases, late_job_of_a_shared_key_does_not_hold_up_the_others);
+	tcase_add_test(cases, many_late_jobs_of_a_shared_key_cost_little_more_than_one);
 	tcase_add_test(cases, jobs_of_a_shared_key_run_one_at_a_time_while_none_is_late);
 	tcase_add_loop_test(cases, pool_with_a_late_shared_key_can_be_freed, 0, 2);
 	return cases;

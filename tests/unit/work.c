@@ -105,7 +105,7 @@ void setup_many(void)
 void setup_real(void)
 {
 	ck_assert_int_eq(reactor_new(&reactor), 0);
-	setup(3);
+	setup(8);
 }
 
 void teardown(void)
