@@ -385,8 +385,10 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0)
 		r = workers_new(&daemon->workers, daemon->reactor, HARDWARE_THREADS_MOST);
 	if (r == 0)
-		r = hardware_new(&daemon->hardware, daemon->workers, daemon->settings,
-				 options->simulate);
+		r = workers_new(&daemon->file_workers, daemon->reactor, FILE_THREADS_MOST);
+	if (r == 0)
+		r = hardware_new(&daemon->hardware, daemon->workers, daemon->file_workers,
+				 daemon->settings, options->simulate);
 	if (r == 0)
 		r = notify_new(&daemon->notify, daemon->workers, daemon->reactor, is_healthy,
 			       daemon);
@@ -449,7 +451,7 @@ int daemon_run(struct daemon *daemon)
 
 struct daemon *daemon_free(struct daemon *daemon)
 {
-	int r;
+	int files, others;
 
 	if (!daemon)
 		return NULL;
@@ -458,9 +460,10 @@ struct daemon *daemon_free(struct daemon *daemon)
 	while (daemon->output_count > 0)
 		output_free(daemon->outputs[--daemon->output_count]);
 	mqtt_free(daemon->mqtt);
-	r = workers_free(daemon->workers, WORKERS_END_US);
-	if (r < 0) {
-		log_warning("a bus or the resolver hangs: left behind");
+	files = workers_free(daemon->file_workers, WORKERS_END_US);
+	others = workers_free(daemon->workers, WORKERS_END_US);
+	if (files < 0 || others < 0) {
+		log_warning("a %s hangs: left behind", files < 0 ? "file" : "bus or the resolver");
 		log_stop();
 		return NULL;
 	}

@@ -49,7 +49,7 @@ struct device_changes {
 struct daemon {
 	struct settings *settings;
 	struct reactor *reactor;
-	struct workers *workers;
+	struct workers *workers, *file_workers;
 	struct hardware *hardware;
 	struct notify *notify;
 	struct spool *spool;

@@ -187,8 +187,8 @@ int hardware_update(struct hardware *hardware, const struct settings *old,
 	return emulate_chips(hardware, settings);
 }
 
-int hardware_new(struct hardware **ret, struct workers *workers, const struct settings *settings,
-		 bool simulate)
+int hardware_new(struct hardware **ret, struct workers *workers, struct workers *file_workers,
+		 const struct settings *settings, bool simulate)
 {
 	static const struct settings none;
 	cleanup(hardware_freep) struct hardware *hardware = NULL;
@@ -205,7 +205,7 @@ int hardware_new(struct hardware **ret, struct workers *workers, const struct se
 		log_error("%s", fault);
 		return r;
 	}
-	r = worker_key_new(&hardware->files, workers, FILE_PATIENCE_US);
+	r = worker_key_new(&hardware->files, file_workers, FILE_PATIENCE_US);
 	if (r == 0)
 		r = hardware_update(hardware, &none, settings);
 	if (r < 0)

@@ -12,18 +12,24 @@
 #include "iotd/driver.h"
 #include "iotd/worker.h"
 
-/* a bound for any configuration; each bus, chip and slow file uses one, and only while it is busy */
+/*
+ * Bounds for any configuration: each bus and chip uses one thread, and only while it is busy; so does each file
+ * that hangs. Files have theirs in a pool of their own, because it is files that hang by the hundred.
+ */
 #define HARDWARE_THREADS_MOST 256
+#define FILE_THREADS_MOST     256
 
 struct hardware;
 
 /**
  * hardware_new() - that of a configuration; others follow by hardware_update()
+ * @workers: for buses and chips
+ * @file_workers: for files
  * @settings: must outlive it, or the next hardware_update()
  * Return: 0; -ENOENT no emulation for a driver (logged); -ENOMEM.
  */
-int hardware_new(struct hardware **ret, struct workers *workers, const struct settings *settings,
-		 bool simulate);
+int hardware_new(struct hardware **ret, struct workers *workers, struct workers *file_workers,
+		 const struct settings *settings, bool simulate);
 
 /** hardware_check() - can it serve @settings? Return: 0; -ENOENT no emulation for a driver, with @fault */
 int hardware_check(const struct hardware *hardware, const struct settings *settings,

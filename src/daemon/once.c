@@ -31,7 +31,7 @@ struct asked {
 struct once {
 	const struct settings *settings;
 	struct reactor *reactor;
-	struct workers *workers;
+	struct workers *workers, *file_workers;
 	struct hardware *hardware;
 	struct stats stats;
 	struct device_parts parts;
@@ -191,7 +191,10 @@ static int ask(struct once *once, const struct daemon_options *options)
 	if (r == 0)
 		r = workers_new(&once->workers, once->reactor, HARDWARE_THREADS_MOST);
 	if (r == 0)
-		r = hardware_new(&once->hardware, once->workers, once->settings, options->simulate);
+		r = workers_new(&once->file_workers, once->reactor, FILE_THREADS_MOST);
+	if (r == 0)
+		r = hardware_new(&once->hardware, once->workers, once->file_workers, once->settings,
+				 options->simulate);
 	if (r < 0)
 		return r;
 	once->events = (struct device_events){ on_reading, on_status, on_state };
@@ -210,8 +213,9 @@ static void once_end(struct once *once)
 		sensor_free(once->asked[i].sensor);
 		input_free(once->asked[i].input);
 	}
-	if (workers_free(once->workers, WORKERS_END_US) < 0)
-		return; /* a bus hangs: leave it what it may still touch */
+	if (workers_free(once->file_workers, WORKERS_END_US) < 0 ||
+	    workers_free(once->workers, WORKERS_END_US) < 0)
+		return; /* a file or a bus hangs: leave it what it may still touch */
 	for (size_t i = 0; once->asked && i < once->count; i++)
 		free(once->asked[i].text);
 	free(once->asked);
