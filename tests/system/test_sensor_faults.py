@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sensors that hang and fail: they go offline and come back, and nobody else notices (issue 3).
+
+A hang is real: a system call of iotd that is not answered (iotd_fuse.py). The clock of these tests
+is the watchdog, which beats every 100 ms while iotd makes progress.
+"""
+
+import os
+import re
+import time
+
+import pytest
+
+from iotd_broker import retained
+from iotd_figures import Cost
+from iotd_fuse import Bmp280
+from iotd_harness import BEAT, SLOW, assert_beats, file_sensor, libconfig, replace_file
+
+READ_LIMIT = 3  # seconds until a read that hangs has failed (iotd.conf(5))
+TICK = file_sensor("/proc/uptime", "tick")
+ALLOW = {"commands": {"allow": ["ping", "list", "stats", "read", "interval", "reload"]}}
+
+
+def threads(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/task"))
+
+
+def about(name):
+    return lambda line: f"sensor {name}: " in line.text
+
+
+def bus_sensor(name, bus):
+    return {"name": name, "driver": "bmp280", "bus": bus, "address": 0x76, "interval": "100ms"}
+
+
+LOFT = bus_sensor("loft", "i2c-8")
+
+
+class Hang:
+    """A sensor `air` whose source can be made to hang in one way, and what it reads when it can."""
+
+    def __init__(self, faulty, way):
+        self.way = way
+        if way == "transfer":
+            self.source = faulty.bus("air")
+            self.sensor = bus_sensor("air", "i2c-7")
+            self.key, self.value = "temperature", Bmp280.TEMPERATURE
+        else:
+            self.source = faulty.file("air", b"21.37\n")
+            self.sensor = file_sensor(self.source.path)
+            self.key, self.value = "value", 21.37
+
+    def begin(self):
+        self.source.hang(self.way)
+        if self.way == "open":
+            self.source.replace()  # else it is open
+        self.source.wait_hung()
+
+    def is_read(self, message):
+        return abs(message.json[self.key] - self.value) < 0.005
+
+
+@pytest.fixture(params=["stat", "open", "read", "transfer"])
+def hang(request, faulty):
+    return Hang(faulty, request.param)
+
+
+@pytest.fixture
+def start(iotd, faulty):
+    """Start an iotd with the sensor that hangs, and healthy ones: a file and a bus."""
+    healthy = faulty.bus("healthy")
+
+    def begin(*sensors, **more):
+        return iotd(
+            prefix=faulty.prefix,
+            env=BEAT,
+            sensors=[*sensors, TICK, LOFT],
+            i2c=[
+                {"bus": "i2c-7", "path": str(faulty.folder / "air")},
+                {"bus": "i2c-8", "path": str(healthy.path)},
+            ],
+            **{**ALLOW, **more},
+        )
+
+    return begin
+
+
+HEALTHY = ("sensor/tick", "sensor/loft")
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.nightly)])
+def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
+    daemon = start(hang.sensor)
+    client.wait("sensor/air", count=3)
+    usual, mark, since = threads(daemon), client.mark(), daemon.supervisor.events.mark()
+    hang.begin()
+    begun = time.monotonic()
+    offline = client.wait("sensor/air/status", "offline", since=mark)
+    assert READ_LIMIT - 0.2 < offline.at - begun < READ_LIMIT + 0.5 * SLOW
+    assert retained(broker.port)["sensor/air/status"].text == "offline"
+    asked = time.monotonic()
+    assert "hangs" in client.error("read", name="air")
+    assert time.monotonic() - asked < 0.5 * SLOW
+    daemon.supervisor.beats(int(10 * (seconds - (time.monotonic() - begun))))
+    assert threads(daemon) <= usual + 2
+    hung = time.monotonic() - begun
+    mark = client.mark()
+    hang.source.free()
+    client.wait("sensor/air/status", "online", since=mark)
+    client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
+    begin, end = daemon.log.wait(about("air"), count=2)
+    what = "bus i2c-7" if hang.way == "transfer" else "its source"
+    assert f"offline: no answer within 3 s: {what} hangs; trying again" in begin.text
+    told = float(re.search(r"online again after ([0-9.]+) s, 1 failed reads", end.text)[1])
+    assert abs(told - (hung - READ_LIMIT)) < 0.5 * SLOW
+    assert_beats(daemon.supervisor, since)
+    figures(
+        f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.1, sick=["air", "loft"]
+    )
+    assert len(daemon.log.all(about("air"))) == 2
+
+
+def test_a_hang_at_the_very_first_read(start, hang, client):
+    hang.source.hang(hang.way)
+    daemon = start(hang.sensor)
+    assert daemon.ready() < 1 * SLOW
+    client.wait("sensor/air/status", "offline")
+    assert_schedule(client)
+    hang.source.free()
+    client.wait("sensor/air/status", "online")
+    client.wait("sensor/air", match=hang.is_read)
+
+
+def assert_schedule(client, interval=0.1):
+    """As figures() has it, for the healthy ones."""
+    for topic in HEALTHY:
+        cost = Cost.of(client.all(topic), interval)
+        assert cost.gap <= cost.gap_allowed, topic
+
+
+def test_a_stop_does_not_wait_for_a_hang(start, hang, client):
+    daemon = start(hang.sensor)
+    client.wait("sensor/air", count=3)
+    hang.begin()
+    daemon.supervisor.beats(3)
+    code, seconds = daemon.stop()
+    assert code == 0 and seconds < 3 * SLOW
+    assert client.wait("status", "offline")
+
+
+@pytest.mark.parametrize("phase", ["first", "later"])
+def test_many_hang_at_once(start, faulty, client, figures, phase):
+    """As when the network file system that they are all on is away; they are read before `tick`."""
+    count = 50
+    files = [faulty.file(f"n{number}") for number in range(count)]
+    for file in files if phase == "first" else []:
+        file.hang("read")
+    daemon = start(*(file_sensor(file.path) for file in files))
+    if phase == "later":
+        client.wait("sensor/+/status", "online", count=count + 2)
+        client.wait("sensor/tick", count=3)
+        for file in files:
+            file.hang("read")
+    client.wait("sensor/+/status", "offline", count=count)
+    assert threads(daemon) < count + 10
+    mark = client.mark()
+    for file in files:
+        file.free()
+    client.wait("sensor/+/status", "online", since=mark, count=count)
+    sick = ["loft", *(file.path.name for file in files)]
+    figures(f"{count} files hang at their {phase} read", daemon, 0.1, sick=sick)
+
+
+def test_more_hang_than_there_are_threads(start, faulty, client):
+    """Then files have to wait, but no bus, no connection and no reload."""
+    count = 300
+    files = [faulty.file(f"n{number}") for number in range(count)]
+    for file in files:
+        file.hang("read")
+    daemon = start(*(file_sensor(file.path) for file in files))
+    client.wait("sensor/+/status", "offline", count=count)
+    assert threads(daemon) < 300
+    mark = client.mark()
+    client.wait("sensor/loft", since=mark, count=5)
+    cost = Cost.of(client.all("sensor/loft"), 0.1)
+    assert cost.gap <= cost.gap_allowed
+    assert client.result("reload") == {}
+    for file in files:
+        file.free()
+    client.wait("sensor/+/status", "online", since=mark, count=count)
+    assert daemon.running
+
+
+class Reloaded:
+    """The configuration of `start`, with other sensors in it."""
+
+    def __init__(self, daemon, client):
+        self.daemon, self.client = daemon, client
+        self.text = daemon.config.read_text(encoding="utf-8")
+
+    def __call__(self, *sensors):
+        lines = [
+            f"sensors = {libconfig([*sensors, TICK, LOFT])};" if line.startswith("sensors") else line
+            for line in self.text.splitlines()
+        ]
+        replace_file(self.daemon.config, "\n".join(lines))
+        assert self.client.result("reload") == {}
+
+
+def test_what_hangs_can_be_removed_and_come_again(start, hang, client):
+    daemon = start(hang.sensor)
+    reload = Reloaded(daemon, client)
+    client.wait("sensor/air", count=3)
+    descriptors = daemon.descriptors()
+    hang.begin()
+    client.wait("sensor/air/status", "offline")
+    reload()
+    client.wait("sensor/air/status", b"")
+    assert "no sensor" in client.error("read", name="air")
+    mark = client.mark()
+    reload(hang.sensor)
+    client.wait("sensor/air/status", "offline", since=mark)
+    hang.source.free()
+    client.wait("sensor/air/status", "online", since=mark)
+    client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
+    assert_schedule(client)
+    assert daemon.descriptors() <= descriptors + 1
+
+
+def test_changing_what_hangs_again_and_again_disturbs_nobody(start, hang, client):
+    daemon = start(hang.sensor)
+    reload = Reloaded(daemon, client)
+    client.wait("sensor/air", count=3)
+    hang.begin()
+    client.wait("sensor/air/status", "offline")
+    for number in range(30):
+        mark = client.mark()
+        reload({**hang.sensor, "retries": 1 + number % 2})
+        client.wait("sensor/tick", since=mark, count=2)
+    mark = client.mark()
+    hang.source.free()
+    client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
+    assert_schedule(client)
