@@ -33,6 +33,8 @@ struct reload {
 	char fault[RELOAD_TEXT_SIZE]; /* why the last one was refused; "": it was not */
 	struct settings *old;	      /* while the connection that goes by it is stopped */
 
+	bool is_left; /* nobody waits for the job any more, which hangs */
+
 	/* with the worker while the job is out */
 	struct worker_key *key;
 	struct worker_job job;

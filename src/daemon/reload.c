@@ -7,7 +7,8 @@
  *
  * The file is read and checked whole on a worker, so nothing waits for it. What asks before that begins is
  * served by it; what asks later is served by one more, so a storm ends in the last one. All that
- * can refuse comes before the first change.
+ * can refuse comes before the first change. A file that hangs is refused after a while, and left to
+ * the worker until it comes back.
  *
  * Devices and the connection hold pointers into the settings. Taking up gives each of them the new ones,
  * so the old ones can go at once, or when the old connection has said goodbye.
@@ -23,6 +24,8 @@
 /* the old connection: for what is in flight, and `offline` */
 #define SWITCH_US (500 * USEC_PER_MSEC)
 #define RETRY_US  (1 * USEC_PER_SEC)
+/* for the file; if it takes longer its file system hangs, and whoever asked is told */
+#define LOAD_US	  (10 * USEC_PER_SEC)
 
 static int reload_begin(struct task *task, int result);
 static int reload_connect(struct task *task, int result);
@@ -34,6 +37,18 @@ static int reload_job(struct worker_job *job)
 	struct reload *reload = container_of(job, struct reload, job);
 
 	return config_load(&reload->loaded, reload->file, &reload->faults);
+}
+
+/* what was left behind is of no use any more */
+static void load_back(struct worker_job *job)
+{
+	struct reload *reload = container_of(job, struct reload, job);
+
+	if (!reload->is_left)
+		return;
+	reload->is_left = false;
+	reload->loaded = settings_free(reload->loaded);
+	config_faults_free(&reload->faults);
 }
 
 /* --- the answer ----------------------------------------------------------------------------- */
@@ -74,8 +89,10 @@ static int reload_refuse(struct task *task, int error)
 	struct daemon *daemon = task_data(task);
 	struct reload *reload = &daemon->reload;
 
-	reload->loaded = settings_free(reload->loaded);
-	config_faults_free(&reload->faults);
+	if (!reload->is_left) {
+		reload->loaded = settings_free(reload->loaded);
+		config_faults_free(&reload->faults);
+	}
 	log_error("reload refused, the configuration stays as it was: %s", reload->fault);
 	answer(&reload->served, error, reload->fault);
 	return reload_finish(task);
@@ -105,6 +122,17 @@ static int refuse_error(struct task *task, int error)
 	(void)snprintf(daemon->reload.fault, sizeof(daemon->reload.fault),
 		       "%s: cannot be loaded: %s", daemon->settings->file, strerror(-error));
 	return reload_refuse(task, error);
+}
+
+static int refuse_hang(struct task *task)
+{
+	struct daemon *daemon = task_data(task);
+
+	daemon->reload.is_left = true;
+	(void)snprintf(daemon->reload.fault, sizeof(daemon->reload.fault),
+		       "%s: cannot be read: no answer within %lld s, its file system hangs",
+		       daemon->settings->file, LOAD_US / USEC_PER_SEC);
+	return reload_refuse(task, -ETIMEDOUT);
 }
 
 /* --- the connection ------------------------------------------------------------------------- */
@@ -210,6 +238,8 @@ static int reload_loaded(struct task *task, int result)
 
 	if (reload->is_ended)
 		return 0;
+	if (!worker_job_is_idle(&reload->job))
+		return refuse_hang(task);
 	if (result == -EBADMSG)
 		return refuse_faults(task);
 	if (result < 0)
@@ -233,10 +263,12 @@ static int reload_begin(struct task *task, int result)
 	reload->served = reload->asked;
 	reload->asked.count = 0;
 	notify_reloading(daemon->notify);
+	if (reload->is_left)
+		return refuse_hang(task);
 	reload->file = daemon->settings->file;
 	result = worker_run(reload->key, &reload->job);
 	return result < 0 ? refuse_error(task, result)
-			  : task_await(task, &reload->job.future, reload_loaded);
+			  : task_await_for(task, &reload->job.future, LOAD_US, reload_loaded);
 }
 
 static int reload_first(struct task *task, int result)
@@ -269,6 +301,7 @@ int reload_start(struct daemon *daemon)
 	int r;
 
 	reload->job.run = reload_job;
+	reload->job.idle = load_back;
 	future_init(&reload->wanted, daemon->reactor, NULL);
 	r = worker_key_new(&reload->key, daemon->workers, 0);
 	return r < 0 ? r : task_spawn(&reload->task, daemon->reactor, reload_first, daemon, NULL);
