@@ -61,31 +61,6 @@ def test_file_written_in_place_is_read_anew(sensor, client, value_file):
     assert sensor.running
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "garbage", "NaN", "-nan", "inf", "-Infinity", "1e999", "21.5x", "x21.5", "--5", "", "\n",
-        "\0\0\0\0", "21.5\0", "1" * 5000, "x" * (1 << 20), "\ufeff5", "1,5",
-    ],
-    ids=lambda text: repr(text[:12]),
-)
-def test_what_is_no_number_is_offline_and_never_published(sensor, client, value_file, text):
-    replace_file(value_file, text)
-    client.wait("sensor/air/status", "offline")
-    assert {m.json["value"] for m in client.all("sensor/air")} == {21.37}
-    comes_back(client, value_file)
-    assert sensor.running
-
-
-def test_directory_in_its_place_is_offline(sensor, client, value_file):
-    value_file.unlink()
-    value_file.mkdir()
-    client.wait("sensor/air/status", "offline")
-    value_file.rmdir()
-    comes_back(client, value_file)
-    assert sensor.running
-
-
 def test_folder_that_goes_and_comes_back(iotd, client, tmp_path):
     folder = tmp_path / "device"
     folder.mkdir()

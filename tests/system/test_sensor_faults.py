@@ -5,9 +5,11 @@ A hang is real: a system call of iotd that is not answered (iotd_fuse.py). The c
 is the watchdog, which beats every 100 ms while iotd makes progress.
 """
 
+import errno
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,11 +72,11 @@ def start(iotd, faulty):
     """Start an iotd with the sensor that hangs, and healthy ones: a file and a bus."""
     healthy = faulty.bus("healthy")
 
-    def begin(*sensors, **more):
+    def begin(*sensors, tick="100ms", **more):
         return iotd(
             prefix=faulty.prefix,
             env=BEAT,
-            sensors=[*sensors, TICK, LOFT],
+            sensors=[*sensors, {**TICK, "interval": tick}, LOFT],
             i2c=[
                 {"bus": "i2c-7", "path": str(faulty.folder / "air")},
                 {"bus": "i2c-8", "path": str(healthy.path)},
@@ -115,7 +117,7 @@ def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
     assert abs(told - (hung - READ_LIMIT)) < 0.5 * SLOW
     assert_beats(daemon.supervisor, since)
     figures(
-        f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.1, sick=["air", "loft"]
+        f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.1, breaks=0, healthy=["tick"]
     )
     assert len(daemon.log.all(about("air"))) == 2
 
@@ -155,7 +157,7 @@ def test_many_hang_at_once(start, faulty, client, figures, phase):
     files = [faulty.file(f"n{number}") for number in range(count)]
     for file in files if phase == "first" else []:
         file.hang("read")
-    daemon = start(*(file_sensor(file.path) for file in files))
+    daemon = start(*(file_sensor(file.path, interval="200ms") for file in files), tick="200ms")
     if phase == "later":
         client.wait("sensor/+/status", "online", count=count + 2)
         client.wait("sensor/tick", count=3)
@@ -167,8 +169,7 @@ def test_many_hang_at_once(start, faulty, client, figures, phase):
     for file in files:
         file.free()
     client.wait("sensor/+/status", "online", since=mark, count=count)
-    sick = ["loft", *(file.path.name for file in files)]
-    figures(f"{count} files hang at their {phase} read", daemon, 0.1, sick=sick)
+    figures(f"{count} files hang at their {phase} read", daemon, 0.2, breaks=0, healthy=["tick"])
 
 
 def test_more_hang_than_there_are_threads(start, faulty, client):
@@ -241,3 +242,105 @@ def test_changing_what_hangs_again_and_again_disturbs_nobody(start, hang, client
     hang.source.free()
     client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
     assert_schedule(client)
+
+
+# What drivers and file systems return, and what has a meaning of its own inside iotd.
+ERRORS = [
+    errno.EIO, errno.EAGAIN, errno.EINTR, errno.ENODEV, errno.ENXIO, errno.EBUSY, errno.ETIMEDOUT,
+    errno.ECANCELED, errno.EINPROGRESS, errno.EALREADY, errno.ESTALE, errno.ENOTCONN, errno.EBADMSG,
+    errno.EREMOTEIO, errno.ENODATA, errno.EINVAL, errno.ENOMEM, errno.EPERM, errno.ENOENT, 511,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ["stat", "open", "read"])
+def test_files_that_fail_in_every_way(start, faulty, client, figures, operation):
+    files = {faulty.file(f"n{number}"): number for number in ERRORS}
+    daemon = start(*(file_sensor(file.path) for file in files))
+    client.wait("sensor/+/status", "online", count=len(files) + 2)
+    for file, number in files.items():
+        file.errors = {operation: number}
+        if operation == "open":
+            file.replace()
+    for file, number in files.items():
+        client.wait(f"sensor/n{number}/status", "offline")
+        line = daemon.log.wait(about(f"n{number}"))
+        assert f"{file.path}: {os.strerror(number)}; trying again" in line.text
+    mark = client.mark()
+    for file in files:
+        file.errors = {}
+    for number in ERRORS:
+        client.wait(f"sensor/n{number}/status", "online", since=mark)
+    figures(f"files with an error in {operation}", daemon, 0.1, breaks=0, healthy=["tick"])
+    assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(files)
+
+
+BUS_ERRORS = [
+    errno.EIO, errno.EAGAIN, errno.ENXIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EBUSY,
+    errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ECANCELED, errno.EINPROGRESS,
+]  # fmt: skip
+
+
+def test_buses_that_fail_in_every_way(iotd, faulty, client, figures):
+    buses = {number: faulty.bus(f"i2c-{number}") for number in BUS_ERRORS}
+    daemon = iotd(
+        prefix=faulty.prefix,
+        env=BEAT,
+        sensors=[*(bus_sensor(f"n{number}", f"i2c-{number}") for number in buses), TICK],
+        i2c=[{"bus": f"i2c-{n}", "path": str(bus.path)} for n, bus in buses.items()],
+    )
+    client.wait("sensor/+/status", "online", count=len(buses) + 1)
+    for number, bus in buses.items():
+        bus.errors = {"transfer": number}
+    for number in buses:
+        client.wait(f"sensor/n{number}/status", "offline")
+    mark = client.mark()
+    for bus in buses.values():
+        bus.errors = {}
+    for number in buses:
+        client.wait(f"sensor/n{number}/status", "online", since=mark)
+        client.wait(
+            f"sensor/n{number}",
+            match=lambda m: abs(m.json["temperature"] - Bmp280.TEMPERATURE) < 0.005,
+            since=mark,
+        )
+    figures("buses with every error", daemon, 0.1, breaks=0, healthy=["tick"])
+    assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(buses)
+
+
+def cpu_seconds(daemon):
+    user, system = Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_missing_file_at_1_ms_costs_next_to_nothing(start, client, figures, tmp_path):
+    daemon = start(*(file_sensor(tmp_path / f"n{n}", interval="1ms") for n in range(20)))
+    client.wait("sensor/+/status", "offline", count=20)
+    before, tries = cpu_seconds(daemon), client.result("stats")["read_errors"]
+    daemon.supervisor.beats(40)
+    assert cpu_seconds(daemon) - before < 1 * SLOW  # of 4 s, with the healthy ones
+    assert client.result("stats")["read_errors"] - tries < 20 * 12  # doubling from 1 ms to 4 s
+    assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 20
+    figures("missing files at 1 ms", daemon, 0.1, breaks=0, healthy=["tick"])
+
+
+def test_a_thousand_fail_at_once_and_come_back_at_once(start, client, figures, tmp_path):
+    folder, away, count = tmp_path / "device", tmp_path / "away", 1000
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"n{number}").write_text("21.37\n", encoding="ascii")
+    daemon = start(*(file_sensor(folder / f"n{n}", interval="1s") for n in range(count)))
+    client.wait("sensor/+/status", "online", count=count + 2)
+    since = daemon.supervisor.events.mark()
+    for _ in range(2):
+        mark = client.mark()
+        folder.rename(away)
+        client.wait("sensor/+/status", "offline", since=mark, count=count)
+        mark = client.mark()
+        away.rename(folder)
+        client.wait("sensor/+/status", "online", since=mark, count=count)
+    assert_beats(daemon.supervisor, since)
+    figures("1,000 sensors fail and come back at once", daemon, 0.1, breaks=0, healthy=["tick"])
+    told = len(daemon.log.all(lambda line: "sensor n" in line.text))
+    dropped = daemon.log.all(lambda line: "messages dropped" in line.text)
+    dropped = sum(int(re.search(r"(\d+) messages dropped", line.text)[1]) for line in dropped)
+    assert told + dropped == 4 * count
