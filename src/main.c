@@ -101,8 +101,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 	*options = (struct options){ .config = DEFAULT_CONFIG, .log_level = -1 };
 	while ((letter = getopt_long(argc, argv, "c:t1slVh", names, NULL)) != -1) {
 		r = set_option(options, letter);
-		if (r != 0)
-			return r;
+		if (r != 0 || options->action == ACTION_VERSION || options->action == ACTION_HELP)
+			return r; /* who asks for help gets it, whatever else the line says */
 	}
 	return optind < argc ? bad_usage("unexpected argument: ", argv[optind]) : 0;
 }

@@ -43,6 +43,12 @@ def test_help_names_every_option(option):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("args", [["-V", "-t"], ["-h", "--bogus"], ["-s", "-V", "stray"]], ids=" ".join)
+def test_who_asks_for_help_gets_it_whatever_follows(args):
+    done = run_iotd(*args)
+    assert done.returncode == 0 and "iotd" in done.stdout and done.stderr == ""
+
+
 @pytest.mark.parametrize(
     "args",
     [
