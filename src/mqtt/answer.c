@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Replies to commands: keys in the order id, ok, result or error.
- *
- * The id comes back as it came. A real number, say a time stamp, may need 16 or 17 digits for
- * that; then the whole reply is written with as many, which is ugly (21.370000000000001) and
- * right. All other replies are written with 15.
- */
+/* Replies to commands: keys in the order id, ok, result or error. The id is the sender's own text. */
+#include <stdio.h>
 #include <string.h>
 
 #include "answer.h"
 #include "iotd/json.h"
 #include "iotd/parse.h"
 
-#define DURATION_SIZE	   32
-#define DIGITS_MIN	   15
-#define DIGITS_MAX	   17
-#define DUMP_FLAGS(digits) ((size_t)JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits))
+#define DURATION_SIZE 32
+#define DUMP_FLAGS    ((size_t)JSON_COMPACT | JSON_REAL_PRECISION(15))
 
 static json_t *json_duration(int64_t duration_us)
 {
@@ -138,42 +131,31 @@ static json_t *answer_result(const struct command *command, const struct command
 	return json_object();
 }
 
-/* does @id survive being written with @digits digits? */
-static bool id_survives(json_t *id, unsigned int digits)
-{
-	cleanup(freep) char *text = json_dumps(id, DUMP_FLAGS(digits));
-	cleanup(json_decrefp) json_t *again = NULL;
-
-	if (!text)
-		return true; /* out of memory: the reply will fail by itself */
-	again = json_loads(text, JSON_DECODE_ANY, NULL);
-	return json_equal(id, again);
-}
-
 /* takes @value over */
-static char *answer_dump(json_t *id, bool ok, const char *key, json_t *value)
+static char *answer_dump(const char *id, bool ok, const char *key, json_t *value)
 {
 	cleanup(json_decrefp) json_t *owned = value;
 	cleanup(json_decrefp) json_t *reply = json_object();
-	unsigned int digits = DIGITS_MIN;
+	cleanup(freep) char *rest = NULL;
+	char *text;
 
-	if (!owned || (id && json_object_set(reply, "id", id) < 0) ||
-	    json_object_set_new(reply, "ok", json_boolean(ok)) < 0 ||
+	if (!owned || json_object_set_new(reply, "ok", json_boolean(ok)) < 0 ||
 	    json_object_set(reply, key, owned) < 0)
 		return NULL;
-	while (id && digits < DIGITS_MAX && !id_survives(id, digits))
-		digits++;
-	return json_dumps(reply, DUMP_FLAGS(digits));
+	rest = json_dumps(reply, DUMP_FLAGS);
+	if (!id || !rest)
+		return take_ptr(rest);
+	return asprintf(&text, "{\"id\":%s,%s", id, rest + 1) < 0 ? NULL : text;
 }
 
-char *answer_new(json_t *id, const struct command *command, const struct command_result *result)
+char *answer_new(const char *id, const struct command *command, const struct command_result *result)
 {
 	if (result->error < 0)
 		return answer_new_fault(id, result->text ? result->text : strerror(-result->error));
 	return answer_dump(id, true, "result", answer_result(command, result));
 }
 
-char *answer_new_fault(json_t *id, const char *text)
+char *answer_new_fault(const char *id, const char *text)
 {
 	return answer_dump(id, false, "error", json_string(text));
 }

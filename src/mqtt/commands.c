@@ -45,7 +45,7 @@ struct request {
 	struct commands *owner;
 	struct request *next, *previous;
 	struct received *received;
-	json_t *id;
+	char *id; /* JSON text; NULL: none */
 	bool wants_reply;
 };
 
@@ -66,7 +66,7 @@ static void commands_process(struct reactor_call *call);
 
 static struct request *request_free(struct request *request)
 {
-	json_decref(request->id);
+	free(request->id);
 	free(request->received);
 	free(request);
 	return NULL;

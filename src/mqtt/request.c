@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "id.h"
 #include "iotd/clock.h"
 #include "iotd/json.h"
 #include "iotd/parse.h"
@@ -22,7 +23,7 @@
 #define INTERVAL_MIN_US USEC_PER_MSEC
 #define DURATION_MAX_US (100LL * 365 * 86400 * USEC_PER_SEC) /* as parse_duration() */
 #define SHOWN_MAX	64 /* bytes of a stranger's text in a fault */
-#define PARSE_FLAGS	JSON_REJECT_DUPLICATES
+#define PARSE_FLAGS	((size_t)JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 #define DURATION_SAMPLE "a duration like \"5s\", or a number of seconds"
 
 enum field_bit {
@@ -84,11 +85,21 @@ static int name_set(struct command *command, const char *name, struct fault *fau
 	return 0;
 }
 
+/* Return: NULL - no string, or one that holds a NUL and so is none of ours */
+static const char *text_of(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 static int field_name(const json_t *value, struct command *command, struct fault *fault)
 {
-	if (!json_is_string(value))
+	const char *name = text_of(value);
+
+	if (!name)
 		return fault_set(fault, "\"name\" must be a string");
-	return name_set(command, json_string_value(value), fault);
+	return name_set(command, name, fault);
 }
 
 static int field_state(const json_t *value, struct command *command, struct fault *fault)
@@ -97,9 +108,9 @@ static int field_state(const json_t *value, struct command *command, struct faul
 		command->on = json_is_true(value);
 		return 0;
 	}
-	if (json_is_integer(value) &&
-	    (json_integer_value(value) == 0 || json_integer_value(value) == 1)) {
-		command->on = json_integer_value(value) == 1;
+	if (json_is_number(value) &&
+	    (json_number_value(value) == 0 || json_number_value(value) == 1)) {
+		command->on = json_number_value(value) == 1;
 		return 0;
 	}
 	if (json_is_string(value) &&
@@ -111,10 +122,11 @@ static int field_state(const json_t *value, struct command *command, struct faul
 /* Return: 0; -EINVAL no duration; -ERANGE */
 static int duration_from_json(const json_t *value, int64_t *ret_us)
 {
+	const char *text = text_of(value);
 	double us;
 
-	if (json_is_string(value))
-		return parse_duration(json_string_value(value), ret_us);
+	if (text)
+		return parse_duration(text, ret_us);
 	if (!json_is_number(value))
 		return -EINVAL;
 	us = round(json_number_value(value) * (double)USEC_PER_SEC);
@@ -210,7 +222,7 @@ static int command_allowed(enum command_kind kind, const struct command_settings
 static int request_kind(const json_t *object, struct fault *fault)
 {
 	const json_t *value = json_object_get(object, "command");
-	const char *name = json_string_value(value);
+	const char *name = text_of(value);
 	int kind;
 
 	if (!value)
@@ -255,6 +267,9 @@ static int object_load(json_t **ret, const void *payload, size_t length, struct 
 	if (length > REQUEST_SIZE_MAX)
 		return fault_set(fault, "a command over %d bytes is refused", REQUEST_SIZE_MAX);
 	object = json_loadb(payload, length, PARSE_FLAGS, &error);
+	/* an id may have more digits than an integer of jansson's; it comes back by its text */
+	if (!object && json_error_code(&error) == json_error_numeric_overflow)
+		object = json_loadb(payload, length, PARSE_FLAGS | JSON_DECODE_INT_AS_REAL, &error);
 	if (!object)
 		return fault_set(fault, "not JSON: %.*s (line %d, column %d)", shown(error.text),
 				 error.text, error.line, error.column);
@@ -264,7 +279,7 @@ static int object_load(json_t **ret, const void *payload, size_t length, struct 
 	return 0;
 }
 
-int request_parse(struct command *ret, json_t **ret_id, const struct command_settings *settings,
+int request_parse(struct command *ret, char **ret_id, const struct command_settings *settings,
 		  const void *payload, size_t length, struct fault *fault)
 {
 	cleanup(json_decrefp) json_t *object = NULL;
@@ -275,7 +290,11 @@ int request_parse(struct command *ret, json_t **ret_id, const struct command_set
 	r = object_load(&object, payload, length, fault);
 	if (r < 0)
 		return r;
-	*ret_id = json_incref(json_object_get(object, "id"));
+	if (json_object_get(object, "id")) {
+		*ret_id = id_copy(payload, length);
+		if (!*ret_id)
+			return fault_set(fault, "out of memory");
+	}
 	r = request_kind(object, fault);
 	if (r < 0)
 		return r;
@@ -311,7 +330,7 @@ static int set_word(struct command *command, const char *text, size_t length)
 
 static int set_object(struct command *command, json_t *object, struct fault *fault)
 {
-	const char *word = json_string_value(json_object_get(object, "state")), *key;
+	const char *word = text_of(json_object_get(object, "state")), *key;
 	unsigned int seen = 0;
 	json_t *value;
 	int i, r;
@@ -334,6 +353,15 @@ static int set_object(struct command *command, json_t *object, struct fault *fau
 	return fields_missing(FIELD_STATE & ~seen, "set", fault);
 }
 
+static bool is_object(const char *text, size_t length)
+{
+	while (length > 0 && isspace((unsigned char)*text)) {
+		text++;
+		length--;
+	}
+	return length > 0 && *text == '{';
+}
+
 int request_parse_set(struct command *ret, const struct command_settings *settings,
 		      const char *name, const void *payload, size_t length, struct fault *fault)
 {
@@ -344,7 +372,7 @@ int request_parse_set(struct command *ret, const struct command_settings *settin
 	r = name_set(&command, name, fault);
 	if (r < 0)
 		return r;
-	if (length > 0 && *(const char *)payload == '{') {
+	if (is_object(payload, length)) {
 		r = object_load(&object, payload, length, fault);
 		if (r == 0)
 			r = set_object(&command, object, fault);

@@ -3,8 +3,6 @@
 
 /* From the bytes of a message to a command. Pure. */
 
-#include <jansson.h>
-
 #include "iotd/model.h"
 #include "iotd/settings.h"
 
@@ -18,11 +16,12 @@ struct fault {
 /**
  * request_parse() - the payload of T/command
  * @ret:    kind and arguments; done is left alone
- * @ret_id: the sender's id, also of a command that is refused, if it could be read; NULL: it has none; the caller's
+ * @ret_id: the JSON text of the sender's id, also of a command that is refused, if it could be read;
+ *          NULL: it has none; the caller's
  *
  * Return: 0; -EINVAL, with @fault; -EPERM not in commands.allow, with @fault.
  */
-int request_parse(struct command *ret, json_t **ret_id, const struct command_settings *settings,
+int request_parse(struct command *ret, char **ret_id, const struct command_settings *settings,
 		  const void *payload, size_t length, struct fault *fault);
 
 /**

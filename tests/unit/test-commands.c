@@ -202,6 +202,36 @@ START_TEST(replies_are_exact)
 }
 END_TEST
 
+/* what comes back is the text of the id, without its blanks */
+static const struct {
+	const char *request, *id;
+} ids[] = {
+	{ "{\"id\":1e2,\"command\":\"ping\"}", "1e2" },
+	{ "{\"command\":\"ping\",\"id\":1.10}", "1.10" },
+	{ "{\"command\":\"ping\",\"id\":-0.0 }", "-0.0" },
+	{ "{\"command\":\"ping\",\"id\":18446744073709551616}", "18446744073709551616" },
+	{ "{\"command\":\"set\",\"name\":\"p\",\"state\":1,\"id\":[18446744073709551616]}",
+	  "[18446744073709551616]" },
+	{ "{\"command\":\"ping\",\"id\":\"a\\u0000b\"}", "\"a\\u0000b\"" },
+	{ "{\"command\":\"ping\",\"id\":\"}, \\\\\\\" {\"}", "\"}, \\\\\\\" {\"" },
+	{ " {\n\"id\" : [ 1 ,\t{ \"id\" : \" \" } ]\n, \"command\" : \"ping\" } ",
+	  "[1,{\"id\":\" \"}]" },
+	{ "{\"\\u0069\\u0064\":2,\"command\":\"ping\"}", "2" },
+	{ "{\"command\":\"id\",\"id\":null}", "null" },
+};
+
+START_TEST(an_id_comes_back_as_it_came)
+{
+	char expected[64];
+
+	device.result = (struct command_result){ .stats = &some_stats, .state = &state };
+	receive("iotd/g/command", ids[_i].request);
+	ck_assert_int_eq(replies, 1);
+	(void)snprintf(expected, sizeof(expected), "{\"id\":%s,\"ok\":", ids[_i].id);
+	ck_assert_mem_eq(reply_text, expected, strlen(expected));
+}
+END_TEST
+
 START_TEST(stats_are_those_of_the_topic)
 {
 	cleanup(json_decrefp) json_t *reply = NULL;
@@ -330,7 +360,12 @@ static const struct {
 	{ "{\"command\":\"ping\"} x", "not JSON", NULL },
 	{ "{\"command\":\"ping\",\"command\":\"ping\"}", "duplicate", NULL },
 	{ "{\"command\":\"pi\xff\"}", "not JSON", NULL },
-	{ "{\"command\":\"ping\\u0000\"}", "not JSON", NULL },
+	{ "{\"command\":\"ping\\u0000\",\"id\":1}", "\"command\" must be a string", "1" },
+	{ "{\"command\":\"read\",\"name\":\"air\\u0000\"}", "\"name\" must be a string", NULL },
+	{ "{\"command\":\"set\",\"name\":\"p\",\"state\":\"on\\u0000\"}",
+	  "\"state\" must be \"on\" or \"off\"", NULL },
+	{ "{\"command\":\"pulse\",\"name\":\"p\",\"for\":\"1s\\u0000\"}",
+	  "\"for\" must be a duration", NULL },
 	{ "[1]", "must be a JSON object", NULL },
 	{ "\"ping\"", "not JSON", NULL },
 	{ "{\"id\":7}", "\"command\" is missing", "7" },
@@ -621,6 +656,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_loop_test(tests, replies_are_exact, 0, (int)ARRAY_SIZE(answers));
+	tcase_add_loop_test(tests, an_id_comes_back_as_it_came, 0, ARRAY_SIZE(ids));
 	tcase_add_test(tests, stats_are_those_of_the_topic);
 	tcase_add_test(tests, a_response_topic_gets_the_reply_with_its_correlation_data);
 	tcase_add_test(tests, a_response_topic_of_the_brokers_own_is_not_used);
