@@ -375,8 +375,7 @@ static void commands_process(struct reactor_call *call)
 			commands_begin(c, received);
 			continue;
 		}
-		log_debug("a retained message on \"%s\" is ignored", received->topic);
-		c->parts.stats->commands_refused++;
+		commands_refused(c, received, "it is retained, so it may be an old one");
 		free(received);
 	}
 	if (c->first)

@@ -45,6 +45,8 @@
 #define LASTED_US	  (10 * USEC_PER_SEC) /* a connection that held this long was a good one */
 #define SAY_AGAIN_US	  (60 * USEC_PER_SEC) /* another reason is logged too, so often at most */
 #define SUBSCRIPTIONS_MAX 4
+/* No retained command is wanted, and one that is sent right now shall show that it is retained */
+#define SUBSCRIBE_OPTIONS (MQTT_SUB_OPT_SEND_RETAIN_NEVER | MQTT_SUB_OPT_RETAIN_AS_PUBLISHED)
 #define BACKOFF_TRIES_MAX 20 /* 2^20 times reconnect_min is more than any reconnect_max */
 
 struct subscription {
@@ -575,7 +577,7 @@ bool link_is_up(const struct link *link)
 
 void link_subscribe(struct link *link, const char *topic)
 {
-	int options = link->connection->protocol == 5 ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : 0;
+	int options = link->connection->protocol == 5 ? SUBSCRIBE_OPTIONS : 0;
 	struct subscription *subscription = &link->subscriptions[link->subscription_count];
 	int code;
 
