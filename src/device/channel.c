@@ -154,8 +154,9 @@ int channel_filter_scale(const struct channel_filter *filter, double values[stat
 			return -EDOM;
 		}
 		if (value < track->min || value > track->max) {
-			(void)snprintf(fault, 192, "%s %.6g %s is outside %g .. %g", channel->name,
-				       value, channel->unit, track->min, track->max);
+			(void)snprintf(fault, 192, "%s %.6g%s%s is outside %g .. %g", channel->name,
+				       value, *channel->unit != '\0' ? " " : "", channel->unit,
+				       track->min, track->max);
 			return -ERANGE;
 		}
 		values[i] = value;
