@@ -79,7 +79,7 @@ bool config_spool_equal(const struct spool_settings *a, const struct spool_setti
 
 static const struct key stats_keys[] = {
 	{ "interval", KEY_DURATION, STATS(interval_us), .preset = "60s",
-	  .range = { 1e6, 86400e6 } },
+	  .range = { 1e5, 86400e6 } },
 	{ "textfile", KEY_STRING, STATS(textfile), .preset = "" },
 	{ NULL },
 };

@@ -244,14 +244,11 @@ static void channel_check(struct reader *reader, const config_setting_t *group,
 			  const struct channel_settings *channel)
 {
 	struct faults *faults = &reader->load->faults;
-	const config_setting_t *max_age = config_setting_get_member(group, "max_age");
 
 	if (channel->min > channel->max)
 		fault_member(faults, group, "min", "is greater than max");
 	if (channel->scale == 0)
 		fault_member(faults, group, "scale", "must not be 0");
-	if (max_age && channel->deadband == 0)
-		fault_at(faults, max_age, "has no effect without deadband");
 }
 
 static void fault_unknown_key(struct reader *reader, const config_setting_t *setting)
@@ -262,13 +259,42 @@ static void fault_unknown_key(struct reader *reader, const config_setting_t *set
 	table_suggest(sensor_keys, &suggest);
 	if (has_bus(reader))
 		table_suggest(bus_keys, &suggest);
-	for (size_t i = 0; i < driver->option_count; i++)
+	for (size_t i = 0; driver && i < driver->option_count; i++)
 		suggest_offer(&suggest, driver->options[i].name);
 	for (size_t i = 0; i < reader->channel_count; i++)
 		suggest_offer(&suggest, reader->channels[i].name);
 	if (reader->channel_count == 1)
 		table_suggest(channel_keys, &suggest);
 	fault_unknown(&reader->load->faults, setting, &suggest);
+}
+
+static bool is_anybodys_option(const char *name)
+{
+	const struct driver *driver;
+
+	for (size_t i = 0; (driver = driver_at(i)); i++)
+		if (option_find(driver, name))
+			return true;
+	return false;
+}
+
+/* read_strange() - a sensor without a driver: a key that none could have is a fault all the same */
+static void read_strange(struct reader *reader)
+{
+	const char *driver;
+
+	if (config_setting_lookup_string(reader->group, "driver", &driver) &&
+	    driver_is_planned(driver))
+		return; /* whose options are not known yet */
+	for (int i = 0; i < config_setting_length(reader->group); i++) {
+		const config_setting_t *setting =
+			config_setting_get_elem(reader->group, (unsigned int)i);
+		const char *name = config_setting_name(setting);
+
+		if (!is_plain(reader, name) && !table_find(channel_keys, name) &&
+		    !is_anybodys_option(name) && config_setting_is_scalar(setting))
+			fault_unknown_key(reader, setting);
+	}
 }
 
 static bool is_channel(const struct reader *reader, const config_setting_t *setting)
@@ -390,14 +416,11 @@ static void sensor_defaults(struct reader *reader)
 
 static void sensor_check(struct reader *reader)
 {
-	const config_setting_t *aggregate = config_setting_get_member(reader->group, "aggregate");
 	const struct sensor_settings *sensor = reader->sensor;
 	struct faults *faults = &reader->load->faults;
 
 	if (sensor->window_us > 0 && sensor->window_us < sensor->interval_us)
 		fault_member(faults, reader->group, "window", "is shorter than interval");
-	if (aggregate && sensor->window_us == 0)
-		fault_at(faults, aggregate, "needs a window");
 	for (size_t i = 0; i < reader->channel_count; i++)
 		if (strcmp(reader->channels[i].name, "time") == 0)
 			fault_member(faults, reader->group, "channel",
@@ -423,6 +446,8 @@ static void read_sensor(struct load *load, const config_setting_t *group,
 	read_plain(&reader);
 	if (reader.driver)
 		read_channels(&reader);
+	else
+		read_strange(&reader);
 	if (load->faults.error < 0)
 		return;
 	sensor_defaults(&reader);

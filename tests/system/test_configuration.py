@@ -242,6 +242,14 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(check):
     }
 
 
+def test_a_wrong_driver_hides_no_other_fault(check):
+    code, faults = check(sensors(AIR.replace("bme280", "nobody") + " colour = 1; intervall = 2;"))
+    assert code == 78
+    assert sorted(fault.split(": ")[1] for fault in faults) == [
+        "sensors[0].colour", "sensors[0].driver", "sensors[0].intervall",
+    ]
+
+
 @pytest.mark.parametrize(
     "text, line",
     [
@@ -270,6 +278,7 @@ def test_syntax_error_has_its_line(check, text, line):
         FILE + ' interval = "1ms";',
         FILE + ' interval = "1s"; window = "10s"; aggregate = "median"; retries = 3;',
         FILE + " scale = 1; offset = 2; min = 0; max = 100; digits = 0;",
+        FILE + ' aggregate = "max"; max_age = "1m";',
         FILE + " enabled = false; retain = true; qos = 2;",
         FILE.replace("cpu", "x" * 64),
         FILE.replace("cpu", "A-z_0"),
