@@ -418,8 +418,15 @@ def test_included_file_over_8_mib_is_refused(check, tmp_path):
 
 
 def test_unreadable_device_is_refused(check):
-    done = run_iotd("-c", "/dev/zero", "--check", timeout=LIMIT)
-    assert done.returncode == 78
+    for device in ("/dev/zero", "/dev/null"):
+        done = run_iotd("-c", device, "--check", timeout=LIMIT)
+        assert done.returncode == 78 and "regular file" in done.stderr
+
+
+def test_8_mib_are_enough(check, tmp_path):
+    assert check("#" * (8 << 20)) == (0, [])
+    code, faults = check("#" * ((8 << 20) + 1))
+    assert code == 78 and "8 MiB" in faults[0]
 
 
 def test_daemon_with_a_bad_configuration_ends_before_it_touches_anything(broker, client, tmp_path):

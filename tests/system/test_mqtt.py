@@ -116,6 +116,33 @@ def test_states_are_exact_and_retained(simulated, broker, client):
     assert held["input/door"].json["state"] in ("on", "off")
 
 
+def test_format_value_has_a_topic_a_channel(simulated, broker, client, value_file):
+    simulated(
+        mqtt={"format": "value"},
+        sensors=[
+            CHIP,
+            file_sensor(value_file, "cpu", channel="temperature"),
+            file_sensor(value_file, "own", topic="attic/own", retain=True),
+        ],
+        inputs=[DOOR],
+        outputs=[output("pump", 22)],
+    )
+    for channel in ("temperature", "humidity", "pressure"):
+        reading = client.wait(f"sensor/air/{channel}")
+        assert re.fullmatch(r"-?\d+(\.\d+)?", reading.text) and not reading.retain
+    assert client.wait("sensor/cpu/temperature").text == "21.37"
+    assert client.wait("sensor/air/status").text == "online"
+    assert client.wait("output/pump", "off").retain
+    client.publish("output/pump/set", "on")
+    client.wait("output/pump", "on")
+    assert client.wait("input/door").text in ("on", "off")
+    reading = client.result("read", name="cpu")
+    assert reading["temperature"] == 21.37, "replies are the same in every format"
+    assert "readings" in client.wait("stats").json
+    assert not client.all("sensor/air") and not client.all("sensor/cpu")
+    assert retained(broker.port, prefix="attic")["own/value"].text == "21.37"
+
+
 def test_stats_are_retained_counters(iotd, broker, client, value_file):
     iotd(sensors=[file_sensor(value_file)])
     first, second = client.wait("stats", count=2)

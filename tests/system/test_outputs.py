@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Outputs: what moves them, and what must not (SPEC 2, 3 and 5). All lines are emulated."""
 
-import pytest
+import threading
 
-from iotd_broker import retained
+import pytest
+from paho.mqtt.client import MQTTv5
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from iotd_broker import paho_client, retained
 from iotd_harness import BEAT, SLOW, configuration, output, run_iotd
 
 PUMP, VALVE, LAMP = output("pump", 22), output("valve", 23), output("lamp", 24)
@@ -330,6 +335,27 @@ def test_set_from_while_iotd_was_away_is_ignored(simulated, client):
     client.wait("output/pump", since=mark)
     client.settle()
     assert states(client, since=mark) == ["off"]
+
+
+def test_set_in_a_session_that_another_left_is_ignored(simulated, broker, client):
+    """Whoever had our client id before may have left a session that keeps commands."""
+    wish = Properties(PacketTypes.CONNECT)
+    wish.SessionExpiryInterval = 3600
+    other = paho_client(client_id="iotd-test", protocol=MQTTv5)
+    subscribed = threading.Event()
+    other.on_connect = lambda *_: other.subscribe("iotd/test/output/+/set", qos=1)
+    other.on_subscribe = lambda *_: subscribed.set()
+    other.connect("127.0.0.1", broker.port, clean_start=False, properties=wish)
+    other.loop_start()
+    assert subscribed.wait(10 * SLOW)
+    other.disconnect()
+    other.loop_stop()
+    client.publish("output/pump/set", "on", qos=2)
+    client.wait("output/pump/set")
+    simulated(outputs=[PUMP])
+    client.wait("output/pump")
+    client.settle()
+    assert states(client) == ["off"]
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
