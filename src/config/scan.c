@@ -3,7 +3,8 @@
  * A look at the text before libconfig gets it, for what it takes badly (tried with 1.5 and 1.7):
  *
  * - strings, also in several pieces: grown by 64 bytes at a time, so long ones are O(n²);
- * - siblings: looking for duplicates is O(n²), 40,000 keys take 10 s;
+ * - siblings: looking for duplicates is O(n²), 40,000 keys take 10 s; of a duplicate it only tells the
+ *   line, and nothing of what else is wrong;
  * - lists: grown by 16 elements at a time, so a million can take minutes;
  * - nesting: its parser and its destructor recurse;
  * - integers over 32 bits: 1.5 wraps them silently;
@@ -16,11 +17,20 @@
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "scan.h"
 
 #define NUMBER_MAX 400 /* bytes of a number: a double with all its decimals */
+#define PATH_SIZE  256
+#define NAME_SHOWN 40
+
+struct name {
+	const char *text;
+	size_t length;
+};
 
 struct scan {
 	const char *at, *end;
@@ -28,6 +38,10 @@ struct scan {
 	struct faults *faults;
 	unsigned int keys[SCAN_DEPTH_MAX + 1];	   /* of the group at each depth */
 	unsigned int elements[SCAN_DEPTH_MAX + 1]; /* of the list at each depth */
+	struct name *names; /* keys of the open groups, those of the innermost last */
+	size_t starts[SCAN_DEPTH_MAX + 1]; /* where in @names each depth begins */
+	size_t name_count, name_capacity;
+	struct name word; /* the latest, which may be a key */
 	size_t depth;
 	size_t values;
 	size_t string; /* bytes of the string so far, which may come in pieces: "a" "b" */
@@ -49,6 +63,7 @@ static bool is_digit(char c)
 static bool scan_bracket(struct scan *scan, char c)
 {
 	if (!strchr("{[(", c)) {
+		scan->name_count = scan->starts[scan->depth];
 		scan->depth -= scan->depth > 0;
 		return true;
 	}
@@ -59,7 +74,73 @@ static bool scan_bracket(struct scan *scan, char c)
 	}
 	scan->depth++;
 	scan->keys[scan->depth] = scan->elements[scan->depth] = 0;
+	scan->starts[scan->depth] = scan->name_count;
 	return true;
+}
+
+/* as much of @text as there is room for */
+static void path_add(char path[static PATH_SIZE], const char *text, size_t length)
+{
+	size_t used = strlen(path), room = PATH_SIZE - 1 - used;
+
+	if (length > room)
+		length = room;
+	memcpy(path + used, text, length);
+	path[used + length] = '\0';
+}
+
+static void path_add_key(char path[static PATH_SIZE], const struct name *key)
+{
+	if (*path != '\0')
+		path_add(path, ".", 1);
+	path_add(path, key->text, key->length < NAME_SHOWN ? key->length : NAME_SHOWN);
+}
+
+/* scan_duplicate() - a depth that a key led to has that key as the last of the one above */
+static void scan_duplicate(struct scan *scan)
+{
+	char path[PATH_SIZE] = "", index[16];
+
+	for (size_t depth = 1; depth <= scan->depth; depth++) {
+		if (scan->starts[depth] > scan->starts[depth - 1]) {
+			path_add_key(path, &scan->names[scan->starts[depth] - 1]);
+		} else {
+			(void)snprintf(index, sizeof(index), "[%u]", scan->elements[depth - 1]);
+			path_add(path, index, strlen(index));
+		}
+	}
+	path_add_key(path, &scan->word);
+	fault_line(scan->faults, scan->line, "%s: a key that its group has already", path);
+}
+
+/* scan_key() - behind a key's "=" */
+static void scan_key(struct scan *scan)
+{
+	const struct name *word = &scan->word, *name;
+
+	if (word->length == 0)
+		return;
+	for (size_t i = scan->starts[scan->depth]; i < scan->name_count; i++) {
+		name = &scan->names[i];
+		if (name->length == word->length &&
+		    memcmp(name->text, word->text, word->length) == 0) {
+			scan_duplicate(scan);
+			break;
+		}
+	}
+	if (scan->name_count == scan->name_capacity) {
+		size_t capacity = scan->name_capacity * 2 + 64;
+		struct name *grown = reallocarray(scan->names, capacity, sizeof(*grown));
+
+		if (!grown) {
+			fault_memory(scan->faults);
+			return;
+		}
+		scan->names = grown;
+		scan->name_capacity = capacity;
+	}
+	scan->names[scan->name_count++] = *word;
+	scan->word.length = 0;
 }
 
 static bool scan_value(struct scan *scan, char c)
@@ -78,6 +159,8 @@ static bool scan_value(struct scan *scan, char c)
 			   SCAN_KEYS_MAX);
 		return false;
 	}
+	if (c != ',')
+		scan_key(scan);
 	return true;
 }
 
@@ -153,11 +236,14 @@ static bool scan_plain(struct scan *scan)
 		scan->string = 0;
 	if (is_digit(c) || c == '+' || c == '-' || c == '.') {
 		scan_number(scan);
+		scan->word.length = 0;
 		return true;
 	}
 	if (is_word(c)) {
+		scan->word.text = scan->at;
 		while (scan->at < scan->end && (is_word(*scan->at) || *scan->at == '-'))
 			scan->at++;
+		scan->word.length = (size_t)(scan->at - scan->word.text);
 		return true;
 	}
 	scan->at++;
@@ -189,18 +275,19 @@ void scan_text(const struct text *text, struct faults *faults)
 	};
 	enum lex_state state = LEX_PLAIN;
 
-	while (scan.at < scan.end) {
+	while (scan.at < scan.end && faults->error == 0) {
 		enum lex_state before = state;
 		const char *from = scan.at;
 		size_t length = lex_step(&state, from, scan.end);
 
 		if (before == LEX_STRING && !scan_string(&scan, length))
-			return;
+			break;
 		if (before != LEX_PLAIN || state != LEX_PLAIN)
 			scan.at += length;
 		else if (!scan_plain(&scan))
-			return;
+			break;
 		for (; from < scan.at; from++)
 			scan.line += *from == '\n';
 	}
+	free(scan.names);
 }

@@ -70,7 +70,16 @@ static const struct example root_examples[] = {
 	  "1: i2c[0]: must be a group, { … }, not a list\n"
 	  "1: inputs[0]: must be a group, { … }, not a string\n"
 	  "1: outputs[0]: must be a group, { … }, not true or false" },
-	{ "device = \"x\";\ndevice = \"y\";", "2: a key that its group has already" },
+	{ "device = \"x\";\ndevice = \"y\";", "2: device: a key that its group has already" },
+	{ "mqtt = { tls = { verify = true; };\nqos = 1; tls : { verify = true;\nverify = 1; }; };\n"
+	  "mqtt = 5;",
+	  "2: mqtt.tls: a key that its group has already\n"
+	  "3: mqtt.tls.verify: a key that its group has already\n"
+	  "4: mqtt: a key that its group has already" },
+	{ "sensors = ( { a = 1; }, { b = ( 1, 2 ); a = 2; c = \"b = \"; /* b = */\nb = 2; } );",
+	  "2: sensors[1].b: a key that its group has already" },
+	{ "a = ( ( 1 ), ( 2, { x = 1; }, {\nx = 1; x = 2; } ) ); b = 1;",
+	  "2: a[1][2].x: a key that its group has already" },
 	{ "a = 1\n\n= 2", "3: syntax error, here or in the line before (a quote, bracket or comma "
 			  "missing or too many?)" },
 };
