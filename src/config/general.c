@@ -127,7 +127,7 @@ static void host_name(struct load *load)
 		(void)snprintf(name, sizeof(name), "localhost");
 	name[sizeof(name) - 1] = '\0';
 	for (char *at = name; *at != '\0'; at++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.",
 			    *at))
 			*at = '-';
 	table_string(&load->faults, &load->settings->device, name);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What appears on the broker while all is well (SPEC 2 and 3)."""
 
+import os
 import re
 import socket
 import subprocess
@@ -214,6 +215,16 @@ def test_device_defaults_to_the_name_of_the_host(iotd, broker, clients):
     iotd(device=None)
     message = client.wait(match=lambda m: m.topic.endswith("/status") and m.text == "online")
     assert message.topic.split("/")[1].split(".")[0] == host
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a host name of its own")
+@pytest.mark.parametrize("name, device", [("attic.example", "attic.example"), ("a+b#/c d", "a-b--c-d")])
+def test_host_name_as_far_as_a_topic_can_hold_it(iotd, broker, clients, name, device):
+    client = clients(broker.port, prefix="iotd")
+    rename = 'echo "$1" > /proc/sys/kernel/hostname && shift && exec "$@"'
+    iotd(device=None, prefix=["unshare", "--uts", "sh", "-c", rename, "sh", name])
+    client.wait(f"{device}/status", "online")
+    broker.connection(f"iotd-{device}")
 
 
 def test_topic_and_client_id_can_be_named(iotd, broker, clients, value_file):
