@@ -66,7 +66,7 @@ static const struct key spool_keys[] = {
 	{ "path", KEY_STRING, SPOOL(path), .preset = "/var/lib/iotd/spool.db",
 	  .check = check_spool_path },
 	{ "max_size", KEY_SIZE, SPOOL(max_size), .preset = "64M",
-	  .range = { 1U << 16, 1ULL << 40 } },
+	  .range = { 1U << 12, 1ULL << 40 } },
 	{ NULL },
 };
 
