@@ -321,7 +321,7 @@ def test_retained_set_that_is_sent_right_now(outputs, client, protocol, then, to
     client.publish("output/pump/set", "toggle", retain=True)
     assert client.result("toggle", name="pump")["state"] == then
     daemon.stop()
-    assert daemon.text().count("retained") == told, "a person may wonder why"
+    assert daemon.text().count("it is retained") == told, "a person may wonder why"
 
 
 def test_set_from_while_iotd_was_away_is_ignored(simulated, client):
