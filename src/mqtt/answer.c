@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Replies to commands: keys in the order id, ok, result or error. The id is the sender's own text. */
+/* Replies to commands: keys in the order id, ok, result or error. The id is JSON text already. */
 #include <stdio.h>
 #include <string.h>
 

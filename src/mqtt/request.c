@@ -14,7 +14,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "id.h"
 #include "iotd/clock.h"
 #include "iotd/json.h"
 #include "iotd/parse.h"
@@ -267,7 +266,7 @@ static int object_load(json_t **ret, const void *payload, size_t length, struct 
 	if (length > REQUEST_SIZE_MAX)
 		return fault_set(fault, "a command over %d bytes is refused", REQUEST_SIZE_MAX);
 	object = json_loadb(payload, length, PARSE_FLAGS, &error);
-	/* an id may have more digits than an integer of jansson's; it comes back by its text */
+	/* an id may have more digits than an integer of jansson's */
 	if (!object && json_error_code(&error) == json_error_numeric_overflow)
 		object = json_loadb(payload, length, PARSE_FLAGS | JSON_DECODE_INT_AS_REAL, &error);
 	if (!object)
@@ -277,6 +276,22 @@ static int object_load(json_t **ret, const void *payload, size_t length, struct 
 		return fault_set(fault, "a command must be a JSON object");
 	*ret = take_ptr(object);
 	return 0;
+}
+
+/* in as few digits as bring the same value back: 0.1, and not 0.10000000000000001 */
+static char *id_text(const json_t *id)
+{
+	for (size_t digits = 15;; digits++) {
+		cleanup(freep) char *text = json_dumps(id, (size_t)JSON_COMPACT | JSON_ENCODE_ANY |
+								   JSON_REAL_PRECISION(digits));
+		cleanup(json_decrefp) json_t *again = NULL;
+
+		if (!text)
+			return NULL;
+		again = json_loads(text, (size_t)JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		if (digits == 17 || json_equal(id, again))
+			return take_ptr(text);
+	}
 }
 
 int request_parse(struct command *ret, char **ret_id, const struct command_settings *settings,
@@ -291,7 +306,7 @@ int request_parse(struct command *ret, char **ret_id, const struct command_setti
 	if (r < 0)
 		return r;
 	if (json_object_get(object, "id")) {
-		*ret_id = id_copy(payload, length);
+		*ret_id = id_text(json_object_get(object, "id"));
 		if (!*ret_id)
 			return fault_set(fault, "out of memory");
 	}

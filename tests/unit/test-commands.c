@@ -202,16 +202,17 @@ START_TEST(replies_are_exact)
 }
 END_TEST
 
-/* what comes back is the text of the id, without its blanks */
+/* what comes back is the same value */
 static const struct {
 	const char *request, *id;
 } ids[] = {
-	{ "{\"id\":1e2,\"command\":\"ping\"}", "1e2" },
-	{ "{\"command\":\"ping\",\"id\":1.10}", "1.10" },
+	{ "{\"id\":1e2,\"command\":\"ping\"}", "100.0" },
+	{ "{\"command\":\"ping\",\"id\":1.10}", "1.1" },
+	{ "{\"command\":\"ping\",\"id\":1700000000.1234567}", "1700000000.1234567" },
 	{ "{\"command\":\"ping\",\"id\":-0.0 }", "-0.0" },
-	{ "{\"command\":\"ping\",\"id\":18446744073709551616}", "18446744073709551616" },
+	{ "{\"command\":\"ping\",\"id\":18446744073709551616}", "1.8446744073709552e19" },
 	{ "{\"command\":\"set\",\"name\":\"p\",\"state\":1,\"id\":[18446744073709551616]}",
-	  "[18446744073709551616]" },
+	  "[1.8446744073709552e19]" },
 	{ "{\"command\":\"ping\",\"id\":\"a\\u0000b\"}", "\"a\\u0000b\"" },
 	{ "{\"command\":\"ping\",\"id\":\"}, \\\\\\\" {\"}", "\"}, \\\\\\\" {\"" },
 	{ " {\n\"id\" : [ 1 ,\t{ \"id\" : \" \" } ]\n, \"command\" : \"ping\" } ",
