@@ -12,10 +12,11 @@
  */
 #include <malloc.h>
 #include <pthread.h>
+#include <stddef.h>
 
 #include "iotd/memory.h"
 
-#define STACK_SIZE (512U * 1024)
+#define STACK_SIZE ((size_t)512 * 1024)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1

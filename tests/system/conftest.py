@@ -7,6 +7,7 @@ IOTD_FIGURES names a file for the figures of the faults (iotd_figures.py).
 """
 
 import os
+import time
 
 import pytest
 
@@ -155,15 +156,20 @@ def faulty(tmp_path):
     one.close()
 
 
-def wait_for_readings(client, count, twice):
-    """Wait until so many have come; twice: one may come again, and counts once."""
-    seen = {}
+class Tally:
+    """Counts readings that came. One that comes again is the same, unless nothing can come again."""
 
-    def last_has_come(message):
-        seen[(message.topic, message.time) if twice else len(seen)] = True
-        return len(seen) >= count
+    def __init__(self, twice_until):
+        self.twice_until = twice_until
+        self.seen, self.late, self.twins = set(), set(), 0
 
-    client.wait("sensor/+", match=last_has_come)
+    def add(self, message):
+        reading = message.topic, message.time
+        if message.at > self.twice_until:  # two readings of one millisecond
+            self.twins += reading in self.late
+            self.late.add(reading)
+        self.seen.add(reading)
+        return len(self.seen) + self.twins
 
 
 @pytest.fixture
@@ -174,28 +180,30 @@ def figures(client):
     gap in the schedule. For a daemon that still lives and whose sensors all have `interval`; they
     are slowed to one a day by this, so that the counter stands still. `healthy` names the sensors
     whose gaps count, if the fault may keep others from being read. With breaks=0 the line to the
-    broker held, so nothing comes twice.
+    broker held, so nothing comes twice. `pause`: the one gap that is the fault itself.
     """
 
-    def end(fault, daemon, interval, breaks=1, healthy=None):
-        drivers = {device["name"]: device.get("driver") for device in client.result("list")}
-        for sensor in {m.topic.rsplit("/", 1)[-1] for m in client.all("sensor/+")}:
-            client.result("interval", name=sensor, interval="1d")
-            if drivers[sensor] != "file":
-                client.command("read", name=sensor)  # behind the one that still converts
-        taken = None
+    def end(fault, daemon, interval, breaks=1, healthy=None, pause=0.0):
+        client.settle()
+        twice_until = time.monotonic() if breaks else 0
+        for device in client.result("list"):
+            if device["kind"] == "sensor":
+                client.result("interval", name=device["name"], interval="1d")
+                if device["driver"] != "file":
+                    client.command("read", name=device["name"])  # behind one that still converts
+        taken = tally = None
         while taken != client.result("stats")["readings"]:  # the last read may be under way
             taken = client.result("stats")["readings"]
-            wait_for_readings(client, taken, breaks > 0)
+            tally = Tally(twice_until)
+            client.wait("sensor/+", match=lambda m: tally.add(m) >= taken)
             client.settle()
         messages = client.all("sensor/+")
         cost = Cost.of(messages, interval)
-        if breaks == 0:  # then they are two readings of one millisecond
-            cost.readings, cost.doubled = cost.readings + cost.doubled, 0
+        cost.readings, cost.doubled = cost.readings + tally.twins, cost.doubled - tally.twins
         if healthy:
             topics = {f"{client.prefix}/sensor/{name}" for name in healthy}
             cost.gap = Cost.of([m for m in messages if m.topic in topics], interval).gap
-        judge(fault, cost, taken, daemon.kib("VmHWM"), breaks)
+        judge(fault, cost, taken, daemon.kib("VmHWM"), breaks, pause)
         return cost
 
     return end

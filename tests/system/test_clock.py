@@ -113,7 +113,7 @@ def test_schedule_order_and_watchdog_do_not_go_by_it(daemon, client, clock):
     assert {abs(m.time - days_off(m) * DAY - time.time()) < 60 * SLOW for m in readings} == {True}
     judge("wall clock set by a day, four times", Cost.of(by_true_time(readings), 0.1),
           stats["readings"], one.kib("VmHWM"))
-    assert stats["connects"] == 1 and stats["reads_missed"] <= 2 * SLOW
+    assert stats["connects"] == 1
 
 
 def test_an_output_goes_off_in_time(daemon, client, clock):
@@ -142,7 +142,7 @@ def test_max_age_does_not_go_by_it(simulated, client, clock, value_file):
     assert set(map(days_off, readings)) == {0, 1, -1}
     times = [m.time for m in by_true_time(readings)]
     gaps = [b - a for a, b in zip(times, times[1:])]
-    assert 0.9 < min(gaps) and max(gaps) < 1 + 0.25 * SLOW, gaps
+    assert 1 - 0.25 * min(SLOW, 3) < min(gaps) and max(gaps) < 1 + 0.25 * SLOW, gaps
 
 
 def test_the_spool_keeps_the_order_in_which_they_were_read(daemon, client, clock, link):

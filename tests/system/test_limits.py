@@ -99,7 +99,7 @@ def test_no_memory_left_at_all(simulated, client, link, tmp_path, own_memory):
     """A long outage with nothing but memory, which ends: readings are lost, and nothing else."""
     one = simulated(
         link.url,
-        sensors=[file_sensor(f.path, f.name, interval="2ms") for f in fast(tmp_path, 10)],
+        sensors=[file_sensor(f.path, f.name, interval="10ms") for f in fast(tmp_path, 10)],
         outputs=[output("pump", 22)],
         spool={"path": "", "max_size": "1G"},
         env=BEAT,
@@ -108,13 +108,14 @@ def test_no_memory_left_at_all(simulated, client, link, tmp_path, own_memory):
     mark, log, begin = client.mark(), one.log.mark(), one.supervisor.events.mark()
     link.cut()
     one.supervisor.disconnected(since=begin)
-    before = one.limit(resource.RLIMIT_AS, one.kib("VmSize") * 1024 + MIB)
+    before = one.limit(resource.RLIMIT_AS, one.kib("VmSize") * 1024 + MIB // 4)
     one.log.wait(lambda line: "a reading is lost" in line.text, since=log)
     size, cpu = one.kib("VmSize"), one.cpu()
     one.supervisor.beats(20)
     assert one.kib("VmSize") <= size + 1024
     assert len(one.log.all(since=log)) <= 8, "each failure once"
     assert one.cpu() - cpu < 2 * SLOW, "it does not spin"
+    assert_beats(one.supervisor, begin)
     one.limit(resource.RLIMIT_AS, before)
     link.forward()
     client.wait("status", "online", since=mark)
@@ -124,7 +125,6 @@ def test_no_memory_left_at_all(simulated, client, link, tmp_path, own_memory):
     assert client.result("stats")["discarded"] > 0
     times = [m.time for m in client.all("sensor/s0")]
     assert times == sorted(times), "oldest first"
-    assert_beats(one.supervisor, begin)
     assert len(one.log.all(since=log)) <= 12, one.text()
 
 
@@ -253,7 +253,7 @@ def test_reconnects_and_reloads_leave_nothing_behind(
     assert len(one.threads()) <= threads + 2
     assert one.descriptors() <= descriptors + 2
     if not is_sanitized():
-        assert one.kib() - memory < 1024
+        assert one.kib() - memory < 4096
     print(f"threads {threads} {len(one.threads())}, descriptors {descriptors} {one.descriptors()}, "
           f"KiB {memory} {one.kib()}")
     figures(f"{count:,} reconnects and reloads", one, 0.1, breaks=count + 10)
