@@ -14,13 +14,24 @@
 #include "iotd/clock.h"
 #include "words.h"
 
-/* "Connection refused" -> "connection refused", but "DNS failed" stays; a final stop goes */
+#define UPPER_CASE "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* "User" -> "user", but "DNS" and "QoS" stay */
+static void make_small(char *word, size_t length)
+{
+	if (length > 0 && strcspn(word + 1, UPPER_CASE) >= length - 1)
+		word[0] = (char)tolower((unsigned char)word[0]);
+}
+
+/* "Bad User Name" -> "bad user name"; a final stop goes */
 static void make_phrase(char *text)
 {
-	size_t length = strlen(text);
+	size_t length = strlen(text), word;
 
-	if (isupper((unsigned char)text[0]) && islower((unsigned char)text[1]))
-		text[0] = (char)tolower((unsigned char)text[0]);
+	for (char *at = text; *at; at += word + (at[word] == ' ')) {
+		word = strcspn(at, " ");
+		make_small(at, word);
+	}
 	if (length > 0 && text[length - 1] == '.')
 		text[length - 1] = '\0';
 }
@@ -63,6 +74,8 @@ void library_words(char *buffer, size_t size, int code, int error)
 		error_words(buffer, size, error);
 	} else if (code == MOSQ_ERR_CONN_LOST) {
 		(void)snprintf(buffer, size, "the broker closed the connection");
+	} else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET) {
+		(void)snprintf(buffer, size, "what came from the broker is not valid MQTT");
 	} else if (code == MOSQ_ERR_KEEPALIVE) {
 		(void)snprintf(buffer, size, "no answer to the keepalive ping");
 	} else if (code >= MQTT_RC_UNSPECIFIED) {
