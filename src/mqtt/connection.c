@@ -13,6 +13,8 @@
  * keeps what was published while offline, so nothing may ever stay in it from one connection to the
  * next. What has to be sent again is known to the spool and the retained states.
  *
+ * Once TCP is connected the library's bytes go through a valve (valve.c), also for the handshake.
+ *
  * The callbacks only record, for they run with the library's lock held.
  */
 #include <errno.h>
@@ -23,6 +25,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "connection.h"
@@ -84,7 +87,8 @@ static void on_disconnect(struct mosquitto *handle, void *data, int reason,
 
 	(void)handle;
 	(void)properties;
-	c->lost = reason;
+	if (c->lost == 0) /* it may be told twice, with the reason of a DISCONNECT only once */
+		c->lost = reason;
 }
 
 static void record(struct connection *c, int mid, int reason, bool subscribed)
@@ -141,6 +145,56 @@ static void on_message(struct mosquitto *handle, void *data,
 	c->received(c->received_data, &incoming);
 	free(response_topic);
 	free(correlation);
+}
+
+/* --- bytes ---------------------------------------------------------------------------------- */
+
+/* does the library still have to read? Before the CONNACK is looked at it reads no further */
+static bool connection_has_input(const struct connection *c)
+{
+	int unread = 0, fd = mosquitto_socket(c->handle);
+
+	if (fd < 0 || (c->answered && !c->adopted))
+		return false;
+	return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+int connection_digest(struct connection *c)
+{
+	int code = MOSQ_ERR_SUCCESS;
+
+	while (code == MOSQ_ERR_SUCCESS && c->lost == 0 && connection_has_input(c))
+		code = mosquitto_loop_read(c->handle, 1);
+	/* not for the library to find: at an end within a packet it looks at an errno of long ago */
+	if (code == MOSQ_ERR_SUCCESS && c->valve.ended)
+		return MOSQ_ERR_CONN_LOST;
+	return code;
+}
+
+int connection_take_in(struct connection *c)
+{
+	int r = valve_fill(&c->valve), code;
+
+	if (r == -EPROTO)
+		return MOSQ_ERR_PROTOCOL;
+	code = connection_digest(c);
+	if (r == 0 || r == -ECONNRESET || code != MOSQ_ERR_CONN_LOST)
+		return code;
+	errno = -r;
+	return MOSQ_ERR_ERRNO;
+}
+
+int connection_flush(struct connection *c, bool *ret_full)
+{
+	int code = MOSQ_ERR_SUCCESS;
+
+	*ret_full = valve_drain(&c->valve) > 0;
+	while (!*ret_full && code == MOSQ_ERR_SUCCESS && mosquitto_socket(c->handle) >= 0 &&
+	       mosquitto_want_write(c->handle)) {
+		code = mosquitto_loop_write(c->handle, 1);
+		*ret_full = valve_drain(&c->valve) > 0;
+	}
+	return code;
 }
 
 /* --- on the worker -------------------------------------------------------------------------- */
@@ -248,15 +302,17 @@ static int connection_make_handle(struct connection *c)
 static int connection_poll(struct connection *c, short events, int64_t deadline_us,
 			   const char *late)
 {
-	struct pollfd fd = { .fd = mosquitto_socket(c->handle), .events = events };
+	struct pollfd fd = { .fd = c->valve.outer, .events = events };
 
 	if (atomic_load(&c->job.abandoned))
 		return -ECANCELED;
 	if (clock_boottime_us() >= deadline_us)
 		return connection_fail(c, late);
-	if (fd.fd < 0)
+	if (mosquitto_socket(c->handle) < 0)
 		return connection_fail_library(c, c->lost ? c->lost : MOSQ_ERR_CONN_LOST,
 					       ECONNRESET);
+	if (fd.fd < 0)
+		fd.fd = mosquitto_socket(c->handle);
 	return poll(&fd, 1, TICK_MS) > 0;
 }
 
@@ -277,6 +333,11 @@ static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 		error_words(c->why, sizeof(c->why), error);
 		return -EHOSTUNREACH;
 	}
+	r = valve_open(&c->valve, mosquitto_socket(c->handle));
+	if (r < 0) {
+		error_words(c->why, sizeof(c->why), r);
+		return -EHOSTUNREACH;
+	}
 	rc = mosquitto_loop_write(c->handle, 1);
 	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, errno);
 }
@@ -284,17 +345,20 @@ static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 /* POLLOUT is never asked for here: the library wants to write long before it can */
 static int connection_await_answer(struct connection *c, int64_t deadline_us)
 {
-	int r, rc = MOSQ_ERR_SUCCESS, error = 0;
+	int r, rc, error;
+	bool full;
 
+	rc = connection_flush(c, &full);
+	error = errno;
 	while (!c->answered && rc == MOSQ_ERR_SUCCESS) {
 		r = connection_poll(c, POLLIN, deadline_us,
 				    "no answer in 10 s: something listens there, but says nothing");
 		if (r < 0)
 			return r;
 		if (r > 0)
-			rc = mosquitto_loop_read(c->handle, 1);
-		if (rc == MOSQ_ERR_SUCCESS && !c->answered && mosquitto_want_write(c->handle))
-			rc = mosquitto_loop_write(c->handle, 1);
+			rc = connection_take_in(c);
+		if (rc == MOSQ_ERR_SUCCESS && !c->answered)
+			rc = connection_flush(c, &full);
 		error = errno;
 	}
 	if (c->answered && c->connack != 0) {
@@ -310,6 +374,7 @@ static void connection_drop_handle(struct connection *c)
 	if (c->handle)
 		mosquitto_destroy(c->handle);
 	c->handle = NULL;
+	valve_close(&c->valve);
 }
 
 static int connection_handshake(struct connection *c, const char *host, int port,
@@ -335,6 +400,7 @@ static int connection_try(struct connection *c, const char *host, int port, int6
 	int r;
 
 	c->answered = false;
+	c->adopted = false;
 	c->lost = 0;
 	c->record_count = 0;
 	r = connection_handshake(c, host, port, deadline_us);
@@ -438,6 +504,7 @@ int connection_new(struct connection **ret, const struct mqtt_settings *settings
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
+	valve_init(&c->valve);
 	c->url = copy(to->url, &failed);
 	c->host = copy(to->host, &failed);
 	c->client_id = copy(settings->client_id, &failed);

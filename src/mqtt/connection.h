@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "iotd/settings.h"
 #include "iotd/worker.h"
+#include "valve.h"
 #include "wire.h"
 
 #define CONNECTION_RECORDS (WIRE_WINDOW + 8) /* what one call of the library can acknowledge */
@@ -28,6 +29,8 @@ struct connection {
 	struct worker_job job;
 	struct mosquitto *handle; /* NULL: not connected */
 	bool orphaned;		  /* the link is gone: whoever has it last frees it */
+	bool adopted;		  /* the reactor has it */
+	struct valve valve;	  /* between @handle and the socket */
 
 	/* copies of the settings, for a job may outlive them */
 	char *url, *host, *client_id, *username, *password, *password_file, *will_topic;
@@ -63,6 +66,24 @@ struct connection *connection_free(struct connection *connection);
  * and as long as the resolver takes. Return: as worker_run().
  */
 int connection_connect(struct connection *connection, struct worker_key *key);
+
+/**
+ * connection_take_in() - let in a little of what the broker sent, and have the library read it
+ *
+ * Return: an enum mosq_err_t; with MOSQ_ERR_ERRNO, errno.
+ */
+int connection_take_in(struct connection *connection);
+
+/** connection_digest() - have the library read what was let in. Return: an enum mosq_err_t; with MOSQ_ERR_ERRNO, errno */
+int connection_digest(struct connection *connection);
+
+/**
+ * connection_flush() - send what the library wrote, as far as the socket takes it
+ * @ret_full: there is more, to be sent when the socket is writable
+ *
+ * Return: an enum mosq_err_t; with MOSQ_ERR_ERRNO, errno.
+ */
+int connection_flush(struct connection *connection, bool *ret_full);
 
 /** connection_close() - let go of @handle, on a worker. Return: as worker_run() */
 int connection_close(struct connection *connection, struct worker_key *key);

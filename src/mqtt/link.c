@@ -4,26 +4,25 @@
  *
  *	connect (a worker) -> up: the reactor owns the handle -> broken -> close (a worker) -> wait
  *
- * While it is up, the socket is in epoll, EPOLLOUT only while the library has something left to
- * write, and after every call into the library link_settle() looks at what the callbacks recorded,
- * at the socket (the library may have closed it) and at want_write. The socket's number is never
- * kept.
+ * While it is up, the socket is in epoll, EPOLLOUT only while there is something left to write. After
+ * every call into the library link_settle() sends what it wrote, and looks at what the callbacks
+ * recorded and at the library's end of the valve (the library may have closed it). A broker that sends
+ * but does not read is not read from either, once its answers fill the valve.
  *
  * The keepalive: the library sends a PINGREQ from loop_misc() when nothing was sent or nothing
  * received for a keepalive time, and says that the broker is dead when a further one passes without an answer.
  * So loop_misc() is called when one of these can be due, not each second; the times seen here and
  * the library's may differ a little, so when it is due it is asked again after an eighth of it.
  *
- * TCP: no Nagle (connection.c), corked round a burst, and what comes in is acknowledged at once: a
+ * TCP: no Nagle (connection.c), a burst in one send() (valve.c), and what comes in is acknowledged at once: a
  * broker with Nagle on, as mosquitto's default is, else sends the last PUBACKs of each burst only
  * after our delayed ACK, 40 ms later (measured: 100,000 readings at QoS 1 in bursts of 100 took 44 s
  * and 1.35 s of CPU without TCP_QUICKACK, 1.8 s and 0.39 s with it).
  *
  * Back-off: each try doubles the ceiling, from reconnect_min to reconnect_max, and the wait is a
  * random one below it, so that a fleet does not come back all at once. A connection that lasted
- * starts again at the bottom. All brokers of the list are tried before each wait. The first
- * failure is logged, and the recovery with how long and how many tries; what lies between only if
- * the reason is another one ("connection refused" became "not authorized"), once a minute at most.
+ * starts again at the bottom. All brokers of the list are tried before each wait. What the
+ * log says of it is in outage.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -40,10 +39,9 @@
 #include "iotd/clock.h"
 #include "iotd/log.h"
 #include "link.h"
+#include "outage.h"
 #include "words.h"
 
-#define LASTED_US	  (10 * USEC_PER_SEC) /* a connection that held this long was a good one */
-#define SAY_AGAIN_US	  (60 * USEC_PER_SEC) /* another reason is logged too, so often at most */
 #define SUBSCRIPTIONS_MAX 4
 /* No retained command is wanted, and one that is sent right now shall show that it is retained */
 #define SUBSCRIBE_OPTIONS (MQTT_SUB_OPT_SEND_RETAIN_NEVER | MQTT_SUB_OPT_RETAIN_AS_PUBLISHED)
@@ -63,21 +61,17 @@ struct link {
 	size_t broker;
 
 	/* up */
-	bool is_up;
+	bool is_up, is_full; /* is_full: the socket takes no more for now */
 	struct future broken;
 	struct reactor_io io;
 	uint32_t watched; /* EPOLL* */
-	struct reactor_timer keepalive;
+	struct reactor_timer keepalive, held;
 	int64_t up_us, in_us, out_us; /* since when; last traffic */
 	struct subscription subscriptions[SUBSCRIPTIONS_MAX];
 	size_t subscription_count;
 
 	/* down */
-	bool failing;
-	int64_t failing_since_us;
-	char said[256]; /* why it fails, as it was last logged */
-	int64_t said_us;
-	unsigned int tries;  /* since it began to fail */
+	struct outage outage;
 	unsigned int rounds; /* through all brokers, for the back-off */
 };
 
@@ -103,6 +97,7 @@ static void link_leave(struct link *link)
 	link->is_up = false;
 	reactor_remove_io(&link->io);
 	reactor_stop_timer(&link->keepalive);
+	reactor_stop_timer(&link->held);
 }
 
 static void link_break(struct link *link, int code, int error)
@@ -151,10 +146,12 @@ static void link_tell(struct link *link)
 
 static int link_watch(struct link *link)
 {
-	uint32_t events = EPOLLIN;
+	uint32_t events = 0;
 
-	if (mosquitto_want_write(link->connection->handle))
+	if (link->is_full)
 		events |= EPOLLOUT;
+	if (!mosquitto_want_write(link->connection->handle))
+		events |= EPOLLIN;
 	if (events == link->watched)
 		return 0;
 	link->watched = events;
@@ -165,11 +162,15 @@ static int link_watch(struct link *link)
 static void link_settle(struct link *link, int code)
 {
 	struct connection *c = link->connection;
-	bool was_full = link->watched & EPOLLOUT;
+	bool was_full = link->is_full;
 	int error = errno, r;
 
 	if (!link->is_up)
 		return;
+	if (code == MOSQ_ERR_SUCCESS) {
+		code = connection_flush(c, &link->is_full);
+		error = errno;
+	}
 	link_tell(link);
 	if (code != MOSQ_ERR_SUCCESS || c->lost != 0 || mosquitto_socket(c->handle) < 0) {
 		link_break(link, code != MOSQ_ERR_SUCCESS ? code : MOSQ_ERR_CONN_LOST, error);
@@ -178,33 +179,30 @@ static void link_settle(struct link *link, int code)
 	r = link_watch(link);
 	if (r < 0)
 		link_break(link, MOSQ_ERR_ERRNO, -r);
-	else if (was_full && !(link->watched & EPOLLOUT))
+	else if (was_full && !link->is_full)
 		link->parts.events->writable(link->parts.events);
 }
 
 static void link_set_tcp(struct link *link, int option, int value)
 {
-	int fd = mosquitto_socket(link->connection->handle);
+	struct connection *c = link->connection;
 
-	if (fd >= 0 && link->connection->scheme != MQTT_UNIX)
-		(void)setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value));
+	if (c->scheme != MQTT_UNIX)
+		(void)setsockopt(c->valve.outer, IPPROTO_TCP, option, &value, sizeof(value));
 }
 
 static void link_ready(struct reactor_io *io, uint32_t events)
 {
 	struct link *link = container_of(io, struct link, io);
-	struct mosquitto *handle = link->connection->handle;
 	int code = MOSQ_ERR_SUCCESS;
 
 	if (events & ~(uint32_t)EPOLLOUT) {
 		link->in_us = link_now(link);
-		code = mosquitto_loop_read(handle, 1);
+		code = connection_take_in(link->connection);
 		link_set_tcp(link, TCP_QUICKACK, 1); /* not sticky: tcp(7) */
 	}
-	if (code == MOSQ_ERR_SUCCESS && (events & EPOLLOUT) && mosquitto_socket(handle) >= 0) {
+	if (events & EPOLLOUT)
 		link->out_us = link_now(link);
-		code = mosquitto_loop_write(handle, 1);
-	}
 	link_settle(link, code);
 }
 
@@ -305,80 +303,23 @@ static bool link_is_full(struct wire *wire)
 {
 	struct link *link = container_of(wire, struct link, wire);
 
-	return !link->is_up || mosquitto_want_write(link->connection->handle);
-}
-
-static void link_begin_burst(struct wire *wire)
-{
-	struct link *link = container_of(wire, struct link, wire);
-
-	if (link->is_up)
-		link_set_tcp(link, TCP_CORK, 1);
+	return !link->is_up || link->is_full || mosquitto_want_write(link->connection->handle);
 }
 
 static void link_end_burst(struct wire *wire)
 {
 	struct link *link = container_of(wire, struct link, wire);
 
-	if (link->is_up)
-		link_set_tcp(link, TCP_CORK, 0);
 	link_settle(link, MOSQ_ERR_SUCCESS);
 }
 
 /* --- the task ------------------------------------------------------------------------------- */
 
-static void link_remember_said(struct link *link)
+static void link_held(struct reactor_timer *timer)
 {
-	(void)snprintf(link->said, sizeof(link->said), "%s", link->connection->why);
-	link->said_us = link_now(link);
-}
+	struct link *link = container_of(timer, struct link, held);
 
-static void link_log_failure(struct link *link)
-{
-	const char *why = link->connection->why;
-
-	link->tries++;
-	if (!link->failing) {
-		link->failing = true;
-		link->failing_since_us = link_now(link);
-		log_warning("cannot connect to %s: %s; readings are kept, and iotd tries again",
-			    link_url(link), why);
-		link_remember_said(link);
-		link->parts.events->down(link->parts.events, link_url(link), why);
-	} else if (strcmp(why, link->said) != 0 && link_now(link) - link->said_us >= SAY_AGAIN_US) {
-		log_warning("still cannot connect to %s: %s", link_url(link), why);
-		link_remember_said(link);
-	} else {
-		log_debug("try %u: cannot connect to %s: %s", link->tries, link_url(link), why);
-	}
-}
-
-static void link_log_loss(struct link *link)
-{
-	char lasted[32];
-
-	elapsed_words(lasted, sizeof(lasted), link_now(link) - link->up_us);
-	log_warning("lost the connection to %s after %s: %s; readings are kept, and iotd connects "
-		    "again",
-		    link_url(link), lasted, link->connection->why);
-	link_remember_said(link);
-	link->failing = true;
-	link->failing_since_us = link_now(link);
-	link->tries = 0;
-}
-
-static void link_log_success(struct link *link)
-{
-	char took[32];
-
-	elapsed_words(took, sizeof(took), link_now(link) - link->failing_since_us);
-	if (link->failing)
-		log_notice("connected to %s after %s and %u tries", link_url(link), took,
-			   link->tries + 1);
-	else
-		log_info("connected to %s", link_url(link));
-	link->failing = false;
-	link->tries = 0;
+	outage_held(&link->outage, link_now(link), link_url(link));
 }
 
 static void link_received(void *data, const struct incoming *incoming)
@@ -395,17 +336,19 @@ static int link_adopt(struct link *link)
 	int r;
 
 	link->watched = EPOLLIN;
-	r = reactor_add_io(link->parts.reactor, &link->io, mosquitto_socket(c->handle),
-			   link->watched);
+	r = reactor_add_io(link->parts.reactor, &link->io, c->valve.outer, link->watched);
 	if (r < 0)
 		return r;
 	future_init(&link->broken, link->parts.reactor, NULL);
 	c->received = link_received;
 	c->received_data = link;
+	c->adopted = true;
 	link->is_up = true;
+	link->is_full = false;
 	link->subscription_count = 0;
 	link->up_us = link->in_us = link->out_us = link_now(link);
 	link_arm_keepalive(link, 0);
+	(void)reactor_set_timer(link->parts.reactor, &link->held, link->up_us + OUTAGE_HELD_US);
 	return 0;
 }
 
@@ -470,14 +413,15 @@ static int link_answered(struct task *task, int result)
 	if (result < 0) {
 		if (result != -EHOSTUNREACH)
 			error_words(c->why, sizeof(c->why), result);
-		link_log_failure(link);
+		if (outage_failed(&link->outage, link_now(link), link_url(link), c->why))
+			link->parts.events->down(link->parts.events, link_url(link), c->why);
 		return link_try_next(link, task);
 	}
 	link->parts.stats->connects++;
-	link_log_success(link);
+	outage_connected(&link->outage, link_now(link), link_url(link));
 	link->parts.events->up(link->parts.events, link_url(link), &c->limits);
-	if (link->is_up) /* what came with the CONNACK may lie in the library's buffers: epoll would not tell */
-		link_settle(link, mosquitto_loop_read(c->handle, 1));
+	if (link->is_up) /* what came with the CONNACK is in the valve: epoll would not tell */
+		link_settle(link, connection_digest(c));
 	return task_await(task, &link->broken, link_broken);
 }
 
@@ -488,7 +432,8 @@ static int link_broken(struct task *task, int result)
 
 	(void)result;
 	link->parts.stats->disconnects++;
-	link_log_loss(link);
+	outage_lost(&link->outage, link_now(link), link->up_us, link_url(link),
+		    link->connection->why);
 	r = connection_close(link->connection, link->key);
 	if (r < 0)
 		return link_closed(task, r);
@@ -500,7 +445,7 @@ static int link_closed(struct task *task, int result)
 	struct link *link = task_data(task);
 
 	(void)result;
-	if (link_now(link) - link->up_us >= LASTED_US) {
+	if (link_now(link) - link->up_us >= OUTAGE_HELD_US) {
 		link->rounds = 0;
 		link->broker = 0;
 		return task_sleep(task, link_delay(link), link_begin);
@@ -523,11 +468,11 @@ int link_new(struct link **ret, const struct link_parts *parts)
 	link->wire = (struct wire){
 		.publish = link_publish,
 		.is_full = link_is_full,
-		.begin = link_begin_burst,
 		.end = link_end_burst,
 	};
 	link->io.ready = link_ready;
 	link->keepalive.fire = link_keep_alive;
+	link->held.fire = link_held;
 	r = worker_key_new(&link->key, parts->workers, 0);
 	if (r < 0)
 		return r;
@@ -595,6 +540,7 @@ void link_stop(struct link *link)
 {
 	if (link->is_up) {
 		(void)mosquitto_disconnect(link->connection->handle);
+		(void)valve_drain(&link->connection->valve);
 		link->parts.stats->disconnects++;
 	}
 	link_end(link);

@@ -5,9 +5,10 @@
  * Three sources share one window of at most 64 messages in flight: replies to commands (a bounded
  * queue that dies with the connection), retained states (states.c), readings (the spool). They
  * take turns message by message, so that no flood of one starves the others. The window is ours
- * and not the library's, whose queue has no limit.
+ * and not the library's, whose queue has no limit. Readings leave a few places of it free, so that
+ * replies and states do not wait behind a broker that acknowledges late or never.
  *
- * All that falls due in one turn leaves in one burst in the next: one deferred call, corked. A
+ * All that falls due in one turn leaves in one burst in the next: one deferred call. A
  * burst ends when nothing waits, the window is full (an acknowledgement starts the next), or the
  * socket takes no more (publisher_writable() starts it). A message of QoS 0 stays in flight until
  * it is written, so a slow broker slows it as it slows the others.
@@ -27,6 +28,7 @@
 
 #define REPLIES_MAX  256
 #define REPLY_QOS    1
+#define RESERVED     16	  /* one place in 16 is not for readings */
 #define REFUSED_FROM 0x80 /* reason codes from here on are errors: MQTT 5.0, section 2.4 */
 
 enum flight_source {
@@ -203,7 +205,7 @@ static int publisher_send_reading(struct publisher *p)
 {
 	struct flight flight = { .source = FLIGHT_READING };
 
-	if (p->holds_readings)
+	if (p->holds_readings || p->flight_count >= p->limits.window - p->limits.window / RESERVED)
 		return -ENOENT;
 	flight.reading = spool_next(p->parts.spool);
 	if (!flight.reading)
@@ -247,7 +249,6 @@ static void publisher_burst(struct reactor_call *call)
 	struct wire *wire = p->parts.wire;
 	int r = 1;
 
-	wire->begin(wire);
 	for (int i = 0; i < WIRE_WINDOW && r > 0; i++)
 		r = publisher_can_send(p) ? publisher_send_next(p) : 0;
 	wire->end(wire); /* may find that the connection is gone, and call publisher_down() */

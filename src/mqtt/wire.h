@@ -39,7 +39,6 @@ struct wire {
 	int (*publish)(struct wire *wire, const struct wire_message *message, int *ret_mid);
 	/** true while the socket takes no more */
 	bool (*is_full)(struct wire *wire);
-	/** a burst of publish() begins, and ends: what lies between leaves in few segments */
-	void (*begin)(struct wire *wire);
+	/** the end of a burst of publish(): sends it, in as few segments as it takes */
 	void (*end)(struct wire *wire);
 };

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The valve between the broker's socket and the library: bounds what the broker can make the
+ * library hold. Plain bytes of MQTT; of whoever owns the connection, one thread at a time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VALVE_PACKET_MAX 131072 /* of a packet's body so much is let in: any topic, and a command */
+#define VALVE_HEADER_MAX 5	/* MQTT 5.0, section 2.1: the type, and 1 to 4 bytes of length */
+#define VALVE_IN_SIZE	 8192	/* taken in at a time */
+#define VALVE_OUT_SIZE	 16384
+
+/** struct valve_frame - where in a packet the stream from the broker is */
+struct valve_frame {
+	uint8_t header[VALVE_HEADER_MAX];
+	size_t header_length; /* 0: between two packets */
+	size_t passing,
+		hiding; /* bytes of the body still to come: to let through, then to swallow */
+};
+
+/** struct valve - embedded */
+struct valve {
+	int outer, inner; /* the broker's socket; our end of the pair. -1: closed */
+	bool ended; /* nothing more comes from the broker: its end, or an error of the socket */
+	struct valve_frame frame;
+	uint8_t out[VALVE_OUT_SIZE];
+	size_t out_start, out_end;
+};
+
+/** valve_init() - closed */
+void valve_init(struct valve *valve);
+
+/**
+ * valve_open() - step in between: @fd becomes our end of a pair, the valve keeps the socket
+ * @fd: a connected stream socket of the library, non-blocking
+ *
+ * Return: 0; -EMFILE, -ENFILE, -ENOMEM.
+ */
+int valve_open(struct valve *valve, int fd);
+
+/** valve_close() - closes the socket, and the library finds its end closed. Closed already is fine */
+void valve_close(struct valve *valve);
+
+/**
+ * valve_fill() - let in what the broker sent: VALVE_IN_SIZE at most, all of which the library must then read
+ *
+ * Return: 0, also if nothing came, and at the end; -EPROTO it may not send that; another errno of the socket.
+ */
+int valve_fill(struct valve *valve);
+
+/**
+ * valve_drain() - send what the library wrote
+ *
+ * Return: 1 the socket takes no more for now; 0 all is sent, or the connection is broken, which valve_fill() will say.
+ */
+int valve_drain(struct valve *valve);
+
+/**
+ * valve_pass() - the bytes of a stream as the library may see them
+ * @bytes: @size of them; @passed: room for @size + VALVE_HEADER_MAX
+ *
+ * A PUBLISH over VALVE_PACKET_MAX is cut short there. Return: how many bytes are in @passed; -EPROTO another packet of
+ * that size, a length that is none, or a PUBLISH of a QoS that was never subscribed to.
+ */
+int valve_pass(struct valve_frame *frame, const uint8_t *bytes, size_t size, uint8_t *passed);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What of a broker's bytes the library gets to see, however they are cut into pieces. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "iotd/base.h"
+#include "mqtt/valve.h"
+
+#define STREAM_MAX (1 << 20)
+
+static uint8_t stream[STREAM_MAX], passed[STREAM_MAX + STREAM_MAX];
+
+/* a packet of @length bytes, of which @sent come, at @at of the stream. Return: the end of it */
+static size_t add_packet(size_t at, uint8_t first, size_t length, size_t sent)
+{
+	stream[at++] = first;
+	do {
+		stream[at++] = (uint8_t)(length % 128 | (length >= 128 ? 128 : 0));
+		length /= 128;
+	} while (length > 0);
+	for (size_t i = 0; i < sent; i++)
+		stream[at++] = (uint8_t)(i * 7);
+	return at;
+}
+
+/* in pieces of @piece bytes. Return: how many bytes passed; -EPROTO */
+static int pass_all(size_t size, size_t piece)
+{
+	struct valve_frame frame = { .header_length = 0 };
+	int length = 0, r;
+
+	for (size_t at = 0, n; at < size; at += n) {
+		n = size - at < piece ? size - at : piece;
+		r = valve_pass(&frame, stream + at, n, passed + length);
+		if (r < 0)
+			return r;
+		ck_assert_uint_le((size_t)r, n + VALVE_HEADER_MAX);
+		length += r;
+	}
+	return length;
+}
+
+static const size_t pieces[] = { 1, 2, 3, 5, 1000, 8192, STREAM_MAX };
+
+START_TEST(what_is_small_passes_unchanged)
+{
+	static const size_t lengths[] = { 0, 1, 127, 128, 5000, 16383, 16384, VALVE_PACKET_MAX };
+	size_t size = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		size = add_packet(size, 0x32, lengths[i], lengths[i]); /* PUBLISH, QoS 1 */
+		size = add_packet(size, 0x40, 2, 2);
+		size = add_packet(size, 0xd0, 0, 0);
+	}
+	ck_assert_int_eq(pass_all(size, pieces[_i]), (int)size);
+	ck_assert_mem_eq(passed, stream, size);
+}
+END_TEST
+
+START_TEST(a_large_publish_is_cut_short_and_what_follows_is_whole)
+{
+	size_t length = VALVE_PACKET_MAX + 100000, size = add_packet(0, 0x30, length, length);
+	static const uint8_t header[] = { 0x30, 0x80, 0x80, 0x08 }; /* 131,072 */
+	int got;
+
+	size = add_packet(size, 0x40, 2, 2);
+	got = pass_all(size, pieces[_i]);
+	ck_assert_int_eq(got, (int)sizeof(header) + VALVE_PACKET_MAX + 4);
+	ck_assert_mem_eq(passed, header, sizeof(header));
+	ck_assert_mem_eq(passed + sizeof(header), stream + 4, VALVE_PACKET_MAX);
+	ck_assert_mem_eq(passed + got - 4, stream + size - 4, 4);
+}
+END_TEST
+
+START_TEST(the_largest_publish_of_all_is_cut_short)
+{
+	size_t size = add_packet(0, 0x33, 268435455, 1000);
+
+	ck_assert_int_eq(pass_all(size, pieces[_i]), (int)size - 1);
+	ck_assert_uint_eq(passed[3], 0x08); /* three bytes of length instead of four */
+}
+END_TEST
+
+static const struct {
+	uint8_t first;
+	size_t length;
+} refused[] = {
+	{ 0x34, 10 },	     /* a PUBLISH of QoS 2: never asked for */
+	{ 0x36, 10 },	     /* of QoS 3 */
+	{ 0x20, 209715200 }, /* a CONNACK of 200 MB */
+	{ 0x40, 268435455 }, /* a PUBACK */
+	{ 0x90, VALVE_PACKET_MAX + 1 },
+	{ 0x00, 268435455 },
+};
+
+START_TEST(what_no_broker_sends_is_refused)
+{
+	size_t size = add_packet(0, 0x40, 2, 2);
+
+	size = add_packet(size, refused[_i].first, refused[_i].length, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++)
+		ck_assert_int_eq(pass_all(size, pieces[i]), -EPROTO);
+}
+END_TEST
+
+START_TEST(a_length_of_five_bytes_is_refused)
+{
+	static const uint8_t endless[] = { 0x30, 0xff, 0xff, 0xff, 0xff, 0x01 };
+
+	memcpy(stream, endless, sizeof(endless));
+	ck_assert_int_eq(pass_all(sizeof(endless), pieces[_i]), -EPROTO);
+}
+END_TEST
+
+/* --- sockets -------------------------------------------------------------------------------- */
+
+static struct valve valve;
+static int broker, library; /* far ends: what the valve lies between */
+
+static void open_valve(void)
+{
+	int line[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, line),
+			 0);
+	broker = line[0];
+	library = line[1];
+	ck_assert_int_eq(valve_open(&valve, library), 0);
+}
+
+static void close_valve(void)
+{
+	valve_close(&valve);
+	valve_close(&valve); /* twice is fine */
+	if (broker >= 0)
+		close(broker);
+	close(library);
+}
+
+START_TEST(bytes_pass_both_ways)
+{
+	static const uint8_t pong[] = { 0xd0, 0x00 };
+	uint8_t got[16];
+
+	ck_assert_int_eq(valve_fill(&valve), 0); /* nothing there */
+	ck_assert_int_eq(write(broker, pong, sizeof(pong)), sizeof(pong));
+	ck_assert_int_eq(valve_fill(&valve), 0);
+	ck_assert_int_eq(read(library, got, sizeof(got)), sizeof(pong));
+	ck_assert_mem_eq(got, pong, sizeof(pong));
+
+	ck_assert_int_eq(valve_drain(&valve), 0);
+	ck_assert_int_eq(write(library, "ab", 2), 2);
+	ck_assert_int_eq(write(library, "c", 1), 1);
+	ck_assert_int_eq(valve_drain(&valve), 0);
+	ck_assert_int_eq(read(broker, got, sizeof(got)), 3);
+	ck_assert_mem_eq(got, "abc", 3);
+}
+END_TEST
+
+START_TEST(a_little_is_let_in_at_a_time)
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while (size < 4 * (size_t)VALVE_IN_SIZE)
+		size = add_packet(size, 0x40, 2, 2);
+	n = write(broker, stream, size);
+	ck_assert_int_eq(n, (ssize_t)size);
+	ck_assert_int_eq(valve_fill(&valve), 0);
+	ck_assert_int_eq(read(library, passed, sizeof(passed)), VALVE_IN_SIZE);
+}
+END_TEST
+
+START_TEST(the_end_of_the_line_comes_after_what_was_sent)
+{
+	static const uint8_t pong[] = { 0xd0, 0x00 };
+	uint8_t got[16];
+
+	ck_assert_int_eq(write(broker, pong, sizeof(pong)), sizeof(pong));
+	ck_assert_int_eq(shutdown(broker, SHUT_WR), 0);
+	ck_assert_int_eq(valve_fill(&valve), 0);
+	ck_assert(!valve.ended);
+	ck_assert_int_eq(valve_fill(&valve), 0);
+	ck_assert(valve.ended);
+	ck_assert_int_eq(read(library, got, sizeof(got)), sizeof(pong));
+}
+END_TEST
+
+START_TEST(a_full_socket_is_told_and_nothing_is_lost)
+{
+	size_t sent = 0, received = 0;
+	ssize_t n;
+
+	do {
+		n = write(library, stream, 1000);
+		ck_assert_int_eq(n, 1000);
+		sent += (size_t)n;
+	} while (valve_drain(&valve) == 0);
+	ck_assert_int_eq(valve_drain(&valve), 1);
+	while (received < sent) {
+		n = read(broker, passed, sizeof(passed));
+		ck_assert_int_gt(n, 0);
+		received += (size_t)n;
+		(void)valve_drain(&valve);
+	}
+	ck_assert_uint_eq(received, sent);
+	ck_assert_int_eq(valve_drain(&valve), 0);
+}
+END_TEST
+
+START_TEST(a_broken_socket_takes_all_and_is_told_by_reading)
+{
+	ck_assert_int_eq(write(library, stream, 1000), 1000);
+	close(broker);
+	broker = -1;
+	ck_assert_int_eq(valve_drain(&valve), 0);
+	ck_assert_int_eq(write(library, stream, 1000), 1000);
+	ck_assert_int_eq(valve_drain(&valve), 0);
+	(void)valve_fill(&valve);
+	ck_assert(valve.ended);
+}
+END_TEST
+
+START_TEST(a_closed_valve_is_the_librarys_end)
+{
+	ck_assert_int_eq(fcntl(library, F_GETFD), FD_CLOEXEC);
+	valve_close(&valve);
+	ck_assert_int_eq(read(library, passed, 1), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("valve");
+	TCase *bytes = tcase_create("bytes"), *sockets = tcase_create("sockets");
+	int count = (int)ARRAY_SIZE(pieces);
+
+	for (size_t i = 0; i < sizeof(stream); i++)
+		stream[i] = (uint8_t)i;
+	tcase_add_loop_test(bytes, what_is_small_passes_unchanged, 0, count);
+	tcase_add_loop_test(bytes, a_large_publish_is_cut_short_and_what_follows_is_whole, 0,
+			    count);
+	tcase_add_loop_test(bytes, the_largest_publish_of_all_is_cut_short, 0, count);
+	tcase_add_loop_test(bytes, what_no_broker_sends_is_refused, 0, (int)ARRAY_SIZE(refused));
+	tcase_add_loop_test(bytes, a_length_of_five_bytes_is_refused, 0, count);
+	suite_add_tcase(suite, bytes);
+	tcase_add_checked_fixture(sockets, open_valve, close_valve);
+	tcase_add_test(sockets, bytes_pass_both_ways);
+	tcase_add_test(sockets, a_little_is_let_in_at_a_time);
+	tcase_add_test(sockets, the_end_of_the_line_comes_after_what_was_sent);
+	tcase_add_test(sockets, a_full_socket_is_told_and_nothing_is_lost);
+	tcase_add_test(sockets, a_broken_socket_takes_all_and_is_told_by_reading);
+	tcase_add_test(sockets, a_closed_valve_is_the_librarys_end);
+	suite_add_tcase(suite, sockets);
+	return suite_run(suite);
+}
