@@ -16,6 +16,7 @@ from iotd_figures import Cost, judge
 from iotd_fuse import FaultyFiles
 from iotd_harness import Iotd, configuration
 from iotd_network import Network
+from iotd_peer import Peer
 
 
 def pytest_configure(config):
@@ -48,8 +49,8 @@ def proxies():
     """Start relays before a broker: proxies(port, network=None)."""
     started = []
 
-    def start(*args):
-        started.append(Proxy(*args))
+    def start(*args, **more):
+        started.append(Proxy(*args, **more))
         return started[-1]
 
     yield start
@@ -61,6 +62,20 @@ def proxies():
 def link(broker, proxies):
     """The line between iotd and the broker, which can be cut; clients keep theirs."""
     return proxies(broker.port)
+
+
+@pytest.fixture
+def peers():
+    """Start MQTT servers with manners of their own: peers(behave)."""
+    started = []
+
+    def start(behave):
+        started.append(Peer(behave))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture

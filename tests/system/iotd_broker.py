@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,18 +75,23 @@ class Proxy:
 
     forward: as if it were not there. cut: no connection, and new ones are refused. mute:
     connections stay and new ones are accepted, but not a byte passes. slam: new ones are
-    accepted and closed at once.
+    accepted and closed at once. delay: each byte comes so many seconds later. drip: what comes from
+    the broker comes byte by byte, one every so many seconds.
     """
 
-    def __init__(self, target, network=None):
+    def __init__(self, target, network=None, host="127.0.0.1"):
         self._target = target
         self._network = network
+        self._host = host
+        self._delay = self._drip = 0
+        self._late = []  # (when, from, to, bytes), in order
         self.port = free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self.accepted = History("connections")
         self._mode = "forward"
         self._lock = threading.RLock()
         self._peers = {}
+        self._near = weakref.WeakSet()  # iotd's sides
         self._listener = None
         self._selector = selectors.DefaultSelector()
         self._wake, wake = socket.socketpair()
@@ -107,6 +113,17 @@ class Proxy:
     def slam(self):
         self._set("slam", drop=True)
 
+    def lead_to(self, port):
+        """To another broker from now on."""
+        self._target = port
+        self._set("forward", drop=True)
+
+    def delay(self, seconds):
+        self._delay = seconds
+
+    def drip(self, seconds):
+        self._drip = seconds
+
     def close(self):
         self._stopping = True
         self._wake.send(b".")
@@ -123,7 +140,7 @@ class Proxy:
             if inside:
                 self._network.leave(inside)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.bind((self._host, self.port))
         self._listener.listen(16)
         self._selector.register(self._listener, selectors.EVENT_READ, self._on_accept)
 
@@ -143,11 +160,14 @@ class Proxy:
 
     def _run(self):
         while not self._stopping:
-            events = self._selector.select(1)
+            due = self._late[0][0] - time.monotonic() if self._late else 1
+            events = self._selector.select(max(0, min(due, 1)))
             with self._lock:
                 for key, _ in events:
                     if key.fileobj.fileno() >= 0:  # not closed by an earlier event
                         key.data(key.fileobj)
+                while self._late and self._late[0][0] <= time.monotonic():  # most at once
+                    self._pass(*self._late.pop(0)[1:])
 
     def _on_wake(self, wake):
         wake.recv(4096)
@@ -169,6 +189,8 @@ class Proxy:
             if side:
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._peers[side] = other
+                if side is near:
+                    self._near.add(side)
                 self._selector.register(side, selectors.EVENT_READ, self._on_bytes)
 
     def _on_bytes(self, side):
@@ -178,6 +200,22 @@ class Proxy:
         other = self._peers[side]
         try:
             data = side.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._selector.unregister(side)
+        drips = self._drip and side not in self._near
+        pieces = [data[i : i + 1] for i in range(len(data))] if drips and data else [data]
+        when = time.monotonic() + self._delay
+        when = max([when, *(late[0] for late in self._late if late[1] is side)])  # in order
+        for number, piece in enumerate(pieces):
+            self._late.append((when + number * self._drip, side, other, piece))
+        self._late.sort(key=lambda late: late[0])
+
+    def _pass(self, side, other, data):
+        if side not in self._peers:  # dropped since
+            return
+        try:
             if data and other:
                 other.sendall(data)
         except OSError:

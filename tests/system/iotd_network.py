@@ -43,10 +43,17 @@ class Network:
 
     def drop(self, port):
         """Lose every packet to and from `port`, without a word."""
+        self._drop(port, "")
+
+    def lose(self, port, percent):
+        """Lose so many of the packets to and from `port`, at random."""
+        self._drop(port, f"numgen random mod 100 < {percent}")
+
+    def _drop(self, port, when):
         self.run("nft add table inet harness")
         self.run("nft add chain inet harness input { type filter hook input priority 0; }")
-        self.run(f"nft add rule inet harness input tcp dport {port} drop")
-        self.run(f"nft add rule inet harness input tcp sport {port} drop")
+        self.run(f"nft add rule inet harness input tcp dport {port} {when} drop")
+        self.run(f"nft add rule inet harness input tcp sport {port} {when} drop")
 
     def undrop(self):
         self.run("nft delete table inet harness")
