@@ -86,8 +86,8 @@ def test_what_is_a_number_is_published(sensors, client):
     [
         ({"scale": 1e308}, "value is no finite number"),
         ({"scale": -1e308}, "value is no finite number"),
-        ({"max": 20.0}, "value 21.37  is outside -inf .. 20"),
-        ({"min": 22}, "value 21.37  is outside 22 .. inf"),
+        ({"max": 20.0}, "value 21.37 is outside -inf .. 20"),
+        ({"min": 22}, "value 21.37 is outside 22 .. inf"),
     ],
 )
 def test_what_is_out_of_range_is_offline(iotd, client, value_file, options, fault):
