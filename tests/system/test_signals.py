@@ -40,9 +40,9 @@ class Storm:
 
 def to_process(*numbers):
     def send(one):
-        for number in numbers * 10:
+        for number in numbers * 40:
             os.kill(one.pid, number)
-        return 10 * len(numbers)
+        return 40 * len(numbers)
 
     return send
 
