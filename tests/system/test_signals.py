@@ -154,5 +154,4 @@ def test_stopped_for_a_while(daemon, client, figures, keepalive, connects):
     assert not re.search("watchdog", "\n".join(lines)), "it was not iotd's fault"
     assert len(lines) <= 3, lines
 
-    cost = figures(f"stopped for 11 s, keepalive {keepalive}", one, INTERVAL, pause=stop)
-    assert cost.gap == stop
+    figures(f"stopped for 11 s, keepalive {keepalive}", one, INTERVAL, pause=stop + INTERVAL)
