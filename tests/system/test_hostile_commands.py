@@ -160,7 +160,10 @@ def assert_untouched(one, client):
 
 @pytest.mark.parametrize(
     "seconds, count",
-    [(0, 5_000), pytest.param(60, 20_000, marks=pytest.mark.nightly)],
+    [
+        pytest.param(0, 5_000, marks=pytest.mark.slow),  # it measures times
+        pytest.param(60, 20_000, marks=pytest.mark.nightly),
+    ],
     ids=["5,000", "a minute"],
 )
 def test_hostile_commands_change_nothing(attacked, client, clients, broker, figures, seconds, count):
