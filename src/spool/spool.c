@@ -288,6 +288,21 @@ static void failed(struct spool *spool, int error)
 	tell_fault(spool, error, lost);
 }
 
+/* a file that is only read from, or closed, may fail all the same */
+static bool shows_that_it_works(const struct spool *spool)
+{
+	switch (spool->exchange.phase) {
+	case PHASE_LOOK:
+	case PHASE_OPEN:
+		return true;
+	case PHASE_SYNC:
+		return spool->exchange.is_written;
+	case PHASE_CLOSE:
+		break;
+	}
+	return false;
+}
+
 static void job_back(struct spool *spool, int result)
 {
 	switch (spool->exchange.phase) {
@@ -307,7 +322,7 @@ static void job_back(struct spool *spool, int result)
 		spool->is_closed = true;
 	else if (result < 0)
 		failed(spool, result);
-	else if (spool->exchange.phase != PHASE_SYNC || spool->exchange.is_written)
+	else if (shows_that_it_works(spool))
 		tell_fault(spool, 0, 0);
 	if (spool->is_closed && spool->is_stopping)
 		future_resolve(&spool->stopped, 0);
