@@ -10,6 +10,9 @@
  * (max_on, from the moment it went on; a further "on" does not extend it) and `away`
  * (on_disconnect).
  *
+ * Commands that come faster than the line is driven are obeyed by where the last of them leads; all are
+ * answered when it is there.
+ *
  * Interlocks are looked at twice. A command is refused while another output is on by intention; then,
  * before the line is driven on, the task waits until the others have really been driven off, so "off"
  * to one and "on" to the next may come in one breath. An output that vanished while it was on counts
@@ -17,6 +20,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "iotd/clock.h"
@@ -25,6 +29,13 @@
 
 /* how long "on" waits for an interlocked output that is just being driven off */
 #define INTERLOCK_WAIT_US (1 * USEC_PER_SEC)
+#define ASKERS_MAX	  64
+
+/* somebody who waits until the line is where it is wanted */
+struct asker {
+	output_callback done;
+	void *data;
+};
 
 struct output {
 	const struct device_parts *parts;
@@ -48,8 +59,8 @@ struct output {
 	bool is_away;	       /* on_disconnect is due */
 	int64_t give_up_us;    /* when to stop waiting for interlocked outputs */
 
-	output_callback asked;
-	void *asked_data;
+	struct asker askers[ASKERS_MAX]; /* the earliest first */
+	size_t asker_count;
 	struct future exited;
 
 	enum device_status status;
@@ -73,13 +84,29 @@ static void tell_status(struct output *output, enum device_status status)
 	events->status(events, DEVICE_OUTPUT, output->settings->name, status);
 }
 
+static void answer_first(struct output *output, int error, const char *fault)
+{
+	struct asker asker = output->askers[0];
+
+	output->asker_count--;
+	memmove(&output->askers[0], &output->askers[1], output->asker_count * sizeof(asker));
+	asker.done(asker.data, error, fault, output->has_state ? &output->state : NULL);
+}
+
+/* all who wait by now */
 static void answer(struct output *output, int error, const char *fault)
 {
-	output_callback asked = output->asked;
+	for (size_t left = output->asker_count; left > 0 && output->asker_count > 0; left--)
+		answer_first(output, error, fault);
+}
 
-	output->asked = NULL;
-	if (asked)
-		asked(output->asked_data, error, fault, output->has_state ? &output->state : NULL);
+static void ask(struct output *output, output_callback done, void *data)
+{
+	if (!done)
+		return;
+	if (output->asker_count == ASKERS_MAX)
+		answer_first(output, -ECANCELED, "replaced by later commands");
+	output->askers[output->asker_count++] = (struct asker){ done, data };
 }
 
 static void set_limit(struct output *output)
@@ -151,14 +178,12 @@ void output_set(struct output *output, bool on, int64_t for_us, output_callback 
 			done(data, -EBUSY, fault, &output->state);
 		return;
 	}
-	answer(output, -ECANCELED, "replaced by a later command");
 	move(output, on);
 	if (for_us > 0 && (on || was_on)) {
 		output->back_us = for_us;
 		output->back_to = !on;
 	}
-	output->asked = done;
-	output->asked_data = data;
+	ask(output, done, data);
 }
 
 /* on its own: what cannot be done is logged, since nobody waits for an answer */
@@ -315,7 +340,7 @@ static int output_await_others(struct task *task, int result)
 	if (result == -ETIMEDOUT) {
 		output->want = output->state.on;
 		output->is_wanted = false;
-		if (!output->asked)
+		if (output->asker_count == 0)
 			log_warning(
 				"output %s: not turned on: an interlocked output did not go off",
 				output->settings->name);
