@@ -16,7 +16,7 @@ import pytest
 from iotd_broker import retained
 from iotd_figures import Cost
 from iotd_fuse import Bmp280
-from iotd_harness import BEAT, SLOW, assert_beats, file_sensor, libconfig, replace_file
+from iotd_harness import BEAT, PATIENCE, SLOW, assert_beats, file_sensor, libconfig, replace_file
 
 READ_LIMIT = 3  # seconds until a read that hangs has failed (iotd.conf(5))
 TICK = file_sensor("/proc/uptime", "tick")
@@ -106,7 +106,8 @@ def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
     asked = time.monotonic()
     assert "hangs" in client.error("read", name="air")
     assert time.monotonic() - asked < 0.5 * SLOW
-    daemon.supervisor.beats(int(10 * (seconds - (time.monotonic() - begun))))
+    left = seconds - (time.monotonic() - begun)
+    daemon.supervisor.beats(int(10 * left), timeout=left + PATIENCE)
     assert threads(daemon) <= usual + 2
     hung = time.monotonic() - begun
     mark = client.mark()
@@ -321,7 +322,7 @@ def test_a_missing_file_at_1_ms_costs_next_to_nothing(start, client, figures, tm
     before, tries = cpu_seconds(daemon), client.result("stats")["read_errors"]
     daemon.supervisor.beats(40)
     assert cpu_seconds(daemon) - before < 1 * SLOW  # of 4 s, with the healthy ones
-    assert client.result("stats")["read_errors"] - tries < 20 * 12  # doubling from 1 ms to 4 s
+    assert client.result("stats")["read_errors"] - tries < 20 * 15  # doubling from 1 ms
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 20
     figures("missing files at 1 ms", daemon, 0.1, breaks=0, healthy=["tick"])
 
