@@ -12,6 +12,7 @@ import pytest
 from iotd_harness import BEAT, file_sensor, replace_file
 
 GOOD = 21.37
+TICK = file_sensor("/proc/uptime", "tick", interval="200ms")
 NO_NUMBERS = [
     "garbage", "NaN", "-nan", "inf", "+INF", "-Infinity", "infinity", "1e400", "-1e400", "1e999",
     "0x10", "0x1p4", "0b1", "21.5x", "x21.5", "--5", "+-5", "1e", "e5", "1e+", "-", "+", ".", "",
@@ -37,7 +38,7 @@ def sensors(iotd, client, tmp_path):
         for path in paths.values():
             path.write_text(f"{GOOD}\n", encoding="ascii")
         several = [file_sensor(path, **(options or {})) for path in paths.values()]
-        daemon = iotd(sensors=[*several, file_sensor("/proc/uptime", "tick")], env=BEAT, **more)
+        daemon = iotd(sensors=[*several, TICK], env=BEAT, **more)
         wait_all(client, paths, "online")
         return daemon, paths
 
@@ -68,7 +69,7 @@ def test_what_is_no_number_is_offline_and_never_published(sensors, client, figur
     daemon.log.wait(lambda line: ": online again after " in line.text, count=len(paths))
     assert len(daemon.log.all(lambda line: ": offline: " in line.text)) == len(paths)
     assert {m.json["value"] for m in client.all("sensor/+") if "/n" in m.topic} == {GOOD}
-    figures(f"{len(paths)} files without a number", daemon, 0.1, breaks=0, healthy=["tick"])
+    figures(f"{len(paths)} files without a number", daemon, 0.2, breaks=0, healthy=["tick"])
 
 
 def test_what_is_a_number_is_published(sensors, client):
@@ -156,7 +157,7 @@ def test_what_a_file_turns_into(sensors, client, figures):
         if path.is_dir():
             path.rmdir()
     restore(client, paths)
-    figures("files that turn into something else", daemon, 0.1, breaks=0, healthy=["tick"])
+    figures("files that turn into something else", daemon, 0.2, breaks=0, healthy=["tick"])
 
 
 def test_a_file_of_a_gigabyte_is_not_read_whole(iotd, client, tmp_path):
