@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The keys of the file itself (device, log_level, driver_dir) and the groups spool, commands, stats. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "iotd/log.h"
 
 #define DEVICE_MAX     128
+#define SPOOL_PATH     "/var/lib/iotd/spool.db"
 #define SPOOL_PATH_MAX 400 /* leaves room for ".damaged-TIME" */
 
 static const char *const level_words[] = { "debug", "info", "notice", "warning", "err", NULL };
@@ -63,8 +65,7 @@ const struct key root_keys[] = {
 #define SPOOL(member) KEY_PLACE(spool_settings, member)
 
 static const struct key spool_keys[] = {
-	{ "path", KEY_STRING, SPOOL(path), .preset = "/var/lib/iotd/spool.db",
-	  .check = check_spool_path },
+	{ "path", KEY_STRING, SPOOL(path), .preset = SPOOL_PATH, .check = check_spool_path },
 	{ "max_size", KEY_SIZE, SPOOL(max_size), .preset = "64M",
 	  .range = { 1U << 12, 1ULL << 40 } },
 	{ NULL },
@@ -140,9 +141,33 @@ void load_presets(struct load *load)
 	host_name(load);
 }
 
+/*
+ * The instances of iotd@.service have a directory each, and must not share a file: systemd.exec(5),
+ * "StateDirectory=", a list with colons.
+ */
+static void set_state_directory(struct load *load)
+{
+	const char *list = getenv("STATE_DIRECTORY");
+	const char name[] = "/spool.db";
+	char path[SPOOL_PATH_MAX + 1];
+	size_t length;
+
+	if (!list || list[0] != '/')
+		return;
+	length = strcspn(list, ":");
+	if (length + sizeof(name) > sizeof(path))
+		return;
+	memcpy(path, list, length);
+	memcpy(path + length, name, sizeof(name));
+	table_string(&load->faults, &load->settings->spool.path, path);
+}
+
 void load_spool(struct load *load, const config_setting_t *section)
 {
 	load_group(load, spool_keys, section, &load->settings->spool);
+	if (!section || !config_setting_is_group(section) ||
+	    !config_setting_get_member(section, "path"))
+		set_state_directory(load);
 }
 
 void load_stats(struct load *load, const config_setting_t *section)

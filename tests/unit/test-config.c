@@ -581,6 +581,33 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* what systemd says, what the file says, and the spool's path then */
+static const struct {
+	const char *state_directory, *text, *path;
+} spool_paths[] = {
+	{ NULL, "", "/var/lib/iotd/spool.db" },
+	{ "/var/lib/iotd", "", "/var/lib/iotd/spool.db" },
+	{ "/var/lib/iotd/attic", "", "/var/lib/iotd/attic/spool.db" },
+	{ "/var/lib/iotd/attic:/var/lib/other", "spool = { max_size = \"1M\"; };",
+	  "/var/lib/iotd/attic/spool.db" },
+	{ "/var/lib/iotd/attic", "spool = { path = \"\"; };", "" },
+	{ "/var/lib/iotd/attic", "spool = { path = \"/x.db\"; };", "/x.db" },
+	{ "", "", "/var/lib/iotd/spool.db" },
+	{ "relative", "", "/var/lib/iotd/spool.db" },
+};
+
+START_TEST(an_instance_has_a_spool_of_its_own)
+{
+	struct settings *set;
+
+	if (spool_paths[_i].state_directory)
+		ck_assert_int_eq(setenv("STATE_DIRECTORY", spool_paths[_i].state_directory, 1), 0);
+	set = settings_of(spool_paths[_i].text);
+	ck_assert_str_eq(set->spool.path, spool_paths[_i].path);
+	settings_free(set);
+}
+END_TEST
+
 START_TEST(sensors_as_structs)
 {
 	struct settings *set = settings_of(
@@ -790,6 +817,7 @@ int main(void)
 	tcase_add_test(tests, keys_of_lines);
 	tcase_add_test(tests, checks_across_sections);
 	tcase_add_test(tests, defaults);
+	tcase_add_loop_test(tests, an_instance_has_a_spool_of_its_own, 0, ARRAY_SIZE(spool_paths));
 	tcase_add_test(tests, sensors_as_structs);
 	tcase_add_test(tests, lines_as_structs);
 	tcase_add_test(tests, includes_are_relative_to_their_file);
