@@ -116,7 +116,7 @@ static inline void message_freep(struct message **message)
 	*message = message_free(*message);
 }
 
-/** message_size() - bytes of memory (and about of disk) that it stands for */
+/** message_size() - bytes of memory that it stands for */
 size_t message_size(const struct message *message);
 
 /**

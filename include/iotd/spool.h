@@ -17,12 +17,22 @@ struct spool;
 #define SPOOL_MEMORY_MAX                                                                           \
 	(16U << 20) /* bytes in memory while there is a file that cannot be written */
 
+/** enum spool_bound - why readings have to go */
+enum spool_bound {
+	SPOOL_BOUND_SIZE,  /* max_size */
+	SPOOL_BOUND_MEMORY /* SPOOL_MEMORY_MAX, while the file cannot be written */
+};
+
 /** struct spool_events - the joint to the daemon, which logs; called on the reactor */
 struct spool_events {
 	/** the file fails (@error negative, @why in words), or works again (0, NULL); once each */
 	void (*fault)(struct spool_events *events, int error, const char *why);
 	/** a damaged file was put aside as @path */
 	void (*aside)(struct spool_events *events, const char *path);
+	/** the oldest readings are discarded from now on */
+	void (*discarding)(struct spool_events *events, enum spool_bound bound);
+	/** no more: there is room again, or the spool is closed; @count were, in @duration_us */
+	void (*discarded)(struct spool_events *events, uint64_t count, int64_t duration_us);
 };
 
 /** struct spool_parts - what it works with; all but the settings must outlive it */
@@ -30,7 +40,7 @@ struct spool_parts {
 	struct reactor *reactor;
 	struct workers *workers; /* NULL: memory only */
 	const struct spool_settings *settings;
-	struct spool_events *events; /* NULL: memory only */
+	struct spool_events *events; /* NULL: nobody listens */
 	struct stats *stats;	     /* queued, in_flight and discarded are kept there */
 };
 
@@ -53,9 +63,9 @@ void spool_on_ready(struct spool *spool, void (*ready)(void *data), void *data);
 /**
  * spool_push() - keep a reading's message until spool_done(); takes @message over, gives it its id
  *
- * Return: how many readings had to go because there was no room, since the last call.
+ * Older ones may have to go: see struct spool_events.
  */
-uint64_t spool_push(struct spool *spool, struct message *message);
+void spool_push(struct spool *spool, struct message *message);
 
 /**
  * spool_next() - the oldest that is not in flight; in flight from now on; stays the spool's

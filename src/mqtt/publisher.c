@@ -57,7 +57,7 @@ struct publisher {
 	struct reactor_call pump;
 	enum flight_source turn; /* whose turn it is */
 	bool up, holds_readings;
-	struct burst refusals, discards;
+	struct burst refusals;
 };
 
 int reply_new(struct reply **ret, const char *topic, const char *payload, const void *correlation,
@@ -278,7 +278,6 @@ int publisher_new(struct publisher **ret, const struct publisher_parts *parts)
 	p->last_reply = &p->first_reply;
 	spool_on_ready(parts->spool, publisher_spool_ready, p);
 	burst_init(&p->refusals, parts->reactor, LOG_WARNING, "messages were refused");
-	burst_init(&p->discards, parts->reactor, LOG_WARNING, "readings were discarded");
 	r = states_new(&p->states);
 	if (r < 0)
 		return r;
@@ -293,7 +292,6 @@ struct publisher *publisher_free(struct publisher *publisher)
 	publisher_down(publisher);
 	spool_on_ready(publisher->parts.spool, NULL, publisher);
 	burst_stop(&publisher->refusals);
-	burst_stop(&publisher->discards);
 	states_free(publisher->states);
 	free(publisher);
 	return NULL;
@@ -325,12 +323,7 @@ void publisher_down(struct publisher *publisher)
 
 void publisher_push(struct publisher *publisher, struct message *message)
 {
-	uint64_t discarded = spool_push(publisher->parts.spool, message);
-
-	if (discarded > 0)
-		burst_note(&publisher->discards, discarded,
-			   "the queue of readings for the broker is full (spool.max_size): "
-			   "the oldest are discarded");
+	spool_push(publisher->parts.spool, message);
 	publisher_schedule(publisher);
 }
 

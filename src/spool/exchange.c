@@ -28,25 +28,42 @@ static int job_open(struct exchange *x)
 	return r < 0 ? r : store_rows(x->store, &x->found);
 }
 
-static int job_sync(struct exchange *x)
+static int job_write(struct exchange *x)
 {
 	const struct store_change *change = &x->change;
+	int r;
+
+	if (change->message_count == 0 && change->removed_count == 0 && change->trim.bytes == 0)
+		return 0;
+	r = store_write(x->store, change, &x->result);
+	x->is_written = r == 0;
+	return r;
+}
+
+static int job_load(struct exchange *x)
+{
 	int64_t first = x->wanted.first;
 	int r;
 
-	if (change->message_count > 0 || change->removed_count > 0 || change->trim.bytes > 0) {
-		r = store_write(x->store, change, &x->result);
-		if (r < 0)
-			return r;
-		x->is_written = true;
-	}
 	if (x->wanted.count == 0)
 		return 0;
 	if (first <= x->result.trimmed.last)
 		first = x->result.trimmed.last + 1;
 	r = store_load(x->store, first, x->wanted.last, x->loaded, LOAD_BATCH);
 	x->loaded_count = r < 0 ? 0 : r;
+	x->is_load_failed = r < 0;
 	return r < 0 ? r : 0;
+}
+
+/* a full disk can still be read */
+static int job_sync(struct exchange *x)
+{
+	int written = job_write(x), loaded;
+
+	if (written == -EBADMSG || written == -ESTALE)
+		return written;
+	loaded = job_load(x);
+	return loaded < 0 ? loaded : written;
 }
 
 int exchange_run(struct worker_job *job)

@@ -37,7 +37,7 @@ struct exchange {
 	struct rows removed;
 	struct store_change change;
 	struct store_result result;
-	bool is_written;
+	bool is_written, is_load_failed;
 	struct store_rows wanted; /* to be loaded; .count 0: nothing */
 	struct message *loaded[LOAD_BATCH];
 	int loaded_count;

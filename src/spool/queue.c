@@ -16,6 +16,7 @@ static void queue_insert(struct queue *queue, struct message *message, struct me
 	else
 		queue->last = message;
 	queue->size += message_size(message);
+	queue->stored += store_size(message);
 }
 
 void queue_remove(struct queue *queue, struct message *message)
@@ -37,6 +38,7 @@ void queue_remove(struct queue *queue, struct message *message)
 	if (queue->unsaved == message)
 		queue->unsaved = next;
 	queue->size -= message_size(message);
+	queue->stored -= store_size(message);
 }
 
 void queue_push(struct queue *queue, struct message *message)
@@ -98,7 +100,7 @@ size_t queue_take_unsaved(struct queue *queue, struct message **batch, size_t li
 
 void queue_load(struct queue *queue, struct message *message)
 {
-	const struct store_rows loaded = { message->row, message->row, 1, message_size(message) };
+	const struct store_rows loaded = { message->row, message->row, 1, store_size(message) };
 	bool is_next = queue_is_at_gap(queue);
 
 	queue_insert(queue, message, queue->fresh);
@@ -120,7 +122,7 @@ void queue_let_go(struct queue *queue, uint64_t keep)
 		if (gap->count++ == 0)
 			gap->first = message->row;
 		gap->last = message->row;
-		gap->bytes += message_size(message);
+		gap->bytes += store_size(message);
 		queue_remove(queue, message);
 		message_free(message);
 	}

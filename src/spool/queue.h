@@ -26,7 +26,8 @@ struct queue {
 	struct message *waiting; /* the oldest in memory that is not in flight; NULL: none */
 	struct message *fresh;	 /* behind the gap; NULL: the gap is at the end; only with a gap */
 	struct message *unsaved; /* NULL: none */
-	uint64_t size;		 /* bytes in memory */
+	uint64_t size;		 /* bytes of memory */
+	uint64_t stored;	 /* bytes of the file that those in memory take, or will */
 	struct store_rows gap;	 /* .count 0: there is none */
 };
 

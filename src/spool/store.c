@@ -17,10 +17,12 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "store.h"
 
+#define APPLICATION_ID 0x696f7464 /* "iotd" */
 #define SCHEMA_VERSION 1
 #define ROW_MAX	       (INT64_MAX / 2) /* a greater one is not ours; and rows must not run out */
 #define LENGTH_MAX     (16 << 20)      /* of a row; more is not held in memory either */
@@ -29,33 +31,29 @@
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *append, *load, *sizes, *remove;
+	off_t size; /* of the file when it was last looked at */
 };
 
 static const char before_access[] = "PRAGMA locking_mode = EXCLUSIVE;"
 				    "PRAGMA trusted_schema = OFF;";
 
-static const char schema[] = "PRAGMA journal_mode = WAL;"
-			     "PRAGMA synchronous = FULL;"
-			     "PRAGMA secure_delete = OFF;"
-			     "PRAGMA wal_autocheckpoint = 500;"
-			     "PRAGMA journal_size_limit = 2097152;"
-			     "CREATE TABLE IF NOT EXISTS reading ("
+static const char manners[] = "PRAGMA journal_mode = WAL;"
+			      "PRAGMA synchronous = FULL;"
+			      "PRAGMA secure_delete = OFF;"
+			      "PRAGMA wal_autocheckpoint = 500;"
+			      "PRAGMA journal_size_limit = 2097152;";
+
+static const char schema[] = "BEGIN IMMEDIATE;"
+			     "CREATE TABLE reading ("
 			     " row INTEGER PRIMARY KEY AUTOINCREMENT,"
 			     " topic TEXT NOT NULL, payload BLOB NOT NULL,"
 			     " qos INTEGER NOT NULL, retain INTEGER NOT NULL,"
 			     " expiry INTEGER NOT NULL);"
-			     "PRAGMA user_version = 1;";
+			     "PRAGMA application_id = 1768911972;"
+			     "PRAGMA user_version = 1;"
+			     "COMMIT";
 
 #define ROW_LENGTH "length(CAST(topic AS BLOB)) + length(payload)"
-
-/* what message_size() adds to it */
-static uint64_t row_overhead(void)
-{
-	static char empty[] = "";
-	const struct message message = { .topic = empty };
-
-	return message_size(&message);
-}
 
 /* Return: 0 or a negative errno for SQLite's @code */
 static int store_errno(sqlite3 *db, int code)
@@ -112,26 +110,55 @@ static int run_statement(struct store *store, sqlite3_stmt *statement)
 
 /* --- opening -------------------------------------------------------------------------------- */
 
+/* the first column of the first row */
+static int query_number(struct store *store, const char *sql, int64_t *ret)
+{
+	sqlite3_stmt *statement = NULL;
+	int r;
+
+	r = prepare(store, sql, &statement);
+	if (r == 0)
+		r = store_errno(store->db, sqlite3_step(statement));
+	if (r == 0)
+		*ret = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_finalize(statement);
+	return r;
+}
+
+/* Return: 0 ours, or nobody's (@is_new); -EMEDIUMTYPE another's; -EPROTONOSUPPORT a newer one */
+static int check_owner(struct store *store, bool *is_new)
+{
+	int64_t id = 0, version = 0, tables = 0;
+	int r;
+
+	r = query_number(store, "PRAGMA application_id", &id);
+	if (r == 0)
+		r = query_number(store, "PRAGMA user_version", &version);
+	if (r == 0)
+		r = query_number(store, "SELECT count(*) FROM sqlite_master", &tables);
+	if (r < 0)
+		return r;
+	*is_new = id == 0 && version == 0 && tables == 0;
+	if (id != APPLICATION_ID && !*is_new)
+		return -EMEDIUMTYPE;
+	if (version > SCHEMA_VERSION)
+		return -EPROTONOSUPPORT;
+	return version == SCHEMA_VERSION || *is_new ? 0 : -EBADMSG;
+}
+
 /* Return: 0; -EBADMSG damaged */
 static int check_sound(struct store *store)
 {
-	sqlite3_stmt *check = NULL, *version = NULL;
-	int r, number = 0;
+	sqlite3_stmt *check = NULL;
+	int r;
 
 	r = prepare(store, "PRAGMA quick_check(1)", &check);
 	if (r == 0)
 		r = store_errno(store->db, sqlite3_step(check));
 	if (r == 0 && strcmp((const char *)sqlite3_column_text(check, 0), "ok") != 0)
 		r = -EBADMSG;
-	if (r == 0)
-		r = prepare(store, "PRAGMA user_version", &version);
-	if (r == 0)
-		r = store_errno(store->db, sqlite3_step(version));
-	if (r == 0)
-		number = sqlite3_column_int(version, 0);
 	(void)sqlite3_finalize(check);
-	(void)sqlite3_finalize(version);
-	return r < 0 || number == 0 || number == SCHEMA_VERSION ? r : -EBADMSG;
+	return r;
 }
 
 static int prepare_all(struct store *store)
@@ -168,11 +195,28 @@ static int try_open(const char *path)
 	return -EIO;
 }
 
+/* Return: 0; -EBADMSG it was cut off: it only ever grows */
+static int check_size(struct store *store, const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (status.st_size < store->size)
+		return -EBADMSG;
+	store->size = status.st_size;
+	return 0;
+}
+
 static int open_at(struct store *store, const char *path)
 {
 	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	struct stat status;
+	bool is_new = false;
 	int r;
 
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -ENODEV; /* a fifo would hang */
 	r = sqlite3_open_v2(path, &store->db, flags, NULL);
 	if (r == SQLITE_NOMEM)
 		return -ENOMEM;
@@ -181,9 +225,15 @@ static int open_at(struct store *store, const char *path)
 	(void)sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
 	r = execute(store, before_access);
 	if (r == 0)
+		r = check_owner(store, &is_new);
+	if (r == 0)
 		r = check_sound(store);
 	if (r == 0)
+		r = execute(store, manners);
+	if (r == 0 && is_new)
 		r = execute(store, schema);
+	if (r == 0)
+		r = check_size(store, path);
 	return r < 0 ? r : prepare_all(store);
 }
 
@@ -292,7 +342,7 @@ int store_rows(struct store *store, struct store_rows *ret)
 		rows.last = sqlite3_column_int64(statement, 1);
 		rows.count = (uint64_t)sqlite3_column_int64(statement, 2);
 		rows.bytes =
-			(uint64_t)sqlite3_column_int64(statement, 3) + rows.count * row_overhead();
+			(uint64_t)sqlite3_column_int64(statement, 3) + rows.count * STORE_ROW_SIZE;
 	}
 	(void)sqlite3_finalize(statement);
 	if (r == 0 && rows.count > 0 && (rows.first < 1 || rows.last > ROW_MAX))
@@ -372,7 +422,7 @@ static int trim(struct store *store, const struct store_rows *range, struct stor
 		if (r < 0)
 			break;
 		gone.last = sqlite3_column_int64(store->sizes, 0);
-		gone.bytes += (uint64_t)sqlite3_column_int64(store->sizes, 1) + row_overhead();
+		gone.bytes += (uint64_t)sqlite3_column_int64(store->sizes, 1) + STORE_ROW_SIZE;
 		gone.first = gone.count++ == 0 ? gone.last : gone.first;
 	}
 	(void)sqlite3_reset(store->sizes);
@@ -383,15 +433,16 @@ static int trim(struct store *store, const struct store_rows *range, struct stor
 	return r;
 }
 
-/* Return: 0 it is where it was opened; -ESTALE another may be made there; else why not */
+/* Return: 0 it is as we left it; -EBADMSG; -ESTALE another may be made in its place; else why not */
 static int check_place(struct store *store)
 {
+	const char *path = sqlite3_db_filename(store->db, "main");
 	int has_moved = 0, r;
 
 	(void)sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
 	if (!has_moved)
-		return 0;
-	r = try_open(sqlite3_db_filename(store->db, "main"));
+		return check_size(store, path);
+	r = try_open(path);
 	return r == -EIO ? -ESTALE : r;
 }
 

@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "iotd/model.h"
 
 #define STORE_PATH_SIZE 512
+#define STORE_ROW_SIZE                                                                             \
+	24 /* what a row takes besides topic and payload: 15, and the rest of its page */
 
 struct store;
 
@@ -20,8 +23,14 @@ struct store;
 struct store_rows {
 	int64_t first, last; /* from 1; 0 and 0: none */
 	uint64_t count;
-	uint64_t bytes; /* the sum of their message_size() */
+	uint64_t bytes; /* the sum of their store_size() */
 };
+
+/** store_size() - bytes of the file that @message takes */
+static inline uint64_t store_size(const struct message *message)
+{
+	return strlen(message->topic) + message->length + STORE_ROW_SIZE;
+}
 
 /** store_rows_shrink() - @gone, the oldest of @rows, are there no more */
 static inline void store_rows_shrink(struct store_rows *rows, const struct store_rows *gone)
@@ -57,8 +66,9 @@ struct store_result {
  * WAL with synchronous=FULL: what store_write() returned from survives a power cut (sqlite.org,
  * "PRAGMA synchronous"). A file that is no database, or that fails quick_check, is renamed with all
  * that belongs to it, never deleted, and a new one is made. Return: 0; -ENOENT, -EACCES, -EROFS,
- * -ENOSPC, -EIO and such from the file system; -EBUSY another process has it; -ENAMETOOLONG;
- * -ENOMEM.
+ * -EISDIR, -ENOSPC, -EIO and such from the file system; -ENODEV it is neither file nor directory;
+ * -EBUSY another process has it; -EMEDIUMTYPE it is another program's database, -EPROTONOSUPPORT
+ * of a newer iotd: both are left alone; -ENAMETOOLONG; -ENOMEM.
  */
 int store_open(struct store **ret, const char *path, bool is_damaged,
 	       char aside[static STORE_PATH_SIZE]);

@@ -53,6 +53,9 @@ static int await_step(struct task *task, int result)
 static struct {
 	struct spool_events events;
 	int faults, recoveries, asides, error;
+	int begins, ends; /* of discarding */
+	enum spool_bound bound;
+	uint64_t discarded; /* in all that have ended */
 	char why[160], path[STORE_PATH_SIZE];
 } told;
 
@@ -70,6 +73,29 @@ static void tell_aside(struct spool_events *events, const char *path)
 	ck_assert_ptr_eq(events, &told.events);
 	told.asides++;
 	(void)snprintf(told.path, sizeof(told.path), "%s", path);
+}
+
+static void tell_discarding(struct spool_events *events, enum spool_bound bound)
+{
+	ck_assert_ptr_eq(events, &told.events);
+	ck_assert_int_eq(told.begins++, told.ends);
+	told.bound = bound;
+}
+
+static void tell_discarded(struct spool_events *events, uint64_t count, int64_t duration_us)
+{
+	ck_assert_ptr_eq(events, &told.events);
+	ck_assert_int_eq(++told.ends, told.begins);
+	ck_assert_uint_gt(count, 0);
+	ck_assert_int_ge(duration_us, 0);
+	told.discarded += count;
+}
+
+static void listen_to_spool(void)
+{
+	memset(&told, 0, sizeof(told));
+	told.events =
+		(struct spool_events){ tell_fault, tell_aside, tell_discarding, tell_discarded };
 }
 
 static int ready_calls;
@@ -107,6 +133,7 @@ static void setup(void)
 	one_size = message_size(message);
 	message_free(message);
 	ck_assert_int_eq(reactor_new_virtual(&reactor, USEC_PER_SEC), 0);
+	listen_to_spool();
 	open_spool(1000000);
 }
 
@@ -121,7 +148,7 @@ static void teardown(void)
 static void push_letters(const char *letters)
 {
 	for (; *letters; letters++)
-		ck_assert_uint_eq(spool_push(spool, letter_message(*letters)), 0);
+		spool_push(spool, letter_message(*letters));
 }
 
 /* Return: the id; what comes next must be @letter, 0: nothing */
@@ -214,18 +241,49 @@ START_TEST(full_discards_the_oldest_that_waits)
 	open_spool(3 * one_size);
 	push_letters("abc");
 	expect_next('a');
-	ck_assert_uint_eq(spool_push(spool, letter_message('d')), 1); /* b goes, a is in flight */
+	push_letters("d"); /* b goes, a is in flight */
 	ck_assert_uint_eq(stats.discarded, 1);
 	ck_assert_uint_eq(stats.queued, 3);
 	expect_next('c');
 	expect_next('d');
-	ck_assert_uint_eq(spool_push(spool, letter_message('e')), 1); /* all else flies: itself */
+	push_letters("e"); /* all else flies: itself */
 	expect_next('\0');
 	spool_rewind(spool);
 	expect_next('a');
 	expect_next('c');
 	expect_next('d');
 	ck_assert_uint_eq(stats.discarded, 2);
+	ck_assert_int_eq(told.begins, 1);
+	ck_assert_int_eq(told.bound, SPOOL_BOUND_SIZE);
+}
+END_TEST
+
+START_TEST(discarding_is_told_when_it_begins_and_when_there_is_room_again)
+{
+	spool_free(spool);
+	open_spool(32 * one_size);
+	for (int i = 0; i < 2; i++) {
+		push_letters("abcdefghabcdefghabcdefghabcdefgh");
+		ck_assert_int_eq(told.begins, i);
+		push_letters("abcdefgh");
+		ck_assert_int_eq(told.begins, i + 1);
+		for (int j = 0; j < 3; j++) { /* a little room and full again: still the same */
+			spool_done(spool, spool_next(spool)->id);
+			push_letters("xy");
+		}
+		ck_assert_int_eq(told.begins, i + 1);
+		ck_assert_int_eq(told.ends, i);
+		for (int j = 0; j < 4; j++)
+			spool_done(spool, spool_next(spool)->id);
+		ck_assert_int_eq(told.ends, i + 1);
+		ck_assert_uint_eq(told.discarded, stats.discarded);
+		while (!spool_is_empty(spool))
+			spool_done(spool, spool_next(spool)->id);
+	}
+	ck_assert_uint_eq(told.discarded, 22);
+	push_letters("abcdefghabcdefghabcdefghabcdefghi");
+	ck_assert_ptr_null(spool_stop(spool));
+	ck_assert_uint_eq(told.discarded, 23);
 }
 END_TEST
 
@@ -239,7 +297,7 @@ START_TEST(a_large_one_pushes_out_many)
 	push_letters("abc");
 	ck_assert_int_eq(message_new(&large, "t", payload, sizeof(payload)), 0);
 	ck_assert_uint_lt(message_size(large), 2 * one_size);
-	ck_assert_uint_eq(spool_push(spool, large), 2);
+	spool_push(spool, large);
 	ck_assert_uint_eq(stats.discarded, 2);
 	expect_next('c');
 	expect_next('L');
@@ -250,7 +308,8 @@ START_TEST(a_message_larger_than_everything_is_not_kept)
 {
 	spool_free(spool);
 	open_spool(one_size - 1);
-	ck_assert_uint_eq(spool_push(spool, letter_message('a')), 1);
+	push_letters("a");
+	ck_assert_uint_eq(stats.discarded, 1);
 	ck_assert(spool_is_empty(spool));
 	expect_next('\0');
 	spool_rewind(spool);
@@ -299,8 +358,7 @@ static void start_pool(void)
 {
 	ck_assert_int_eq(reactor_new_virtual(&reactor, USEC_PER_SEC), 0);
 	ck_assert_int_eq(workers_new(&workers, reactor, 1), 0);
-	memset(&told, 0, sizeof(told));
-	told.events = (struct spool_events){ tell_fault, tell_aside };
+	listen_to_spool();
 }
 
 static void file_setup(void)
@@ -368,7 +426,7 @@ static int number_of(const struct message *message)
 static void push_numbers(int count, size_t length)
 {
 	for (int i = 0; i < count; i++)
-		(void)spool_push(spool, padded_message(next_number++, length));
+		spool_push(spool, padded_message(next_number++, length));
 }
 
 /* the next one, loaded if need be; NULL: there is none */
@@ -698,24 +756,44 @@ START_TEST(a_disk_that_fails_while_it_works_loses_nothing)
 }
 END_TEST
 
+START_TEST(a_full_disk_gives_back_what_it_holds)
+{
+	push_numbers(30000, 200); /* most is only on disk */
+	run_for(20 * USEC_PER_SEC);
+	break_full();
+	push_numbers(100, 200);
+	run_for(USEC_PER_SEC);
+	ck_assert_int_eq(told.faults, 1);
+	expect_all();
+	ck_assert_int_eq(told.recoveries, 0);
+	mend_disk();
+	run_for(10 * USEC_PER_SEC);
+	ck_assert_int_eq(told.recoveries, 1);
+	ck_assert_uint_eq(rows_on_disk(), 0);
+}
+END_TEST
+
 START_TEST(memory_is_bounded_while_the_disk_fails)
 {
-	uint64_t count, told_to_pusher = 0;
+	uint64_t count;
 
 	break_full();
 	for (int i = 0; i < 30000; i++) {
-		told_to_pusher += spool_push(spool, padded_message(next_number++, 1000));
+		spool_push(spool, padded_message(next_number++, 1000));
 		if (i % 100 == 0)
 			run_for(100000);
 		ck_assert_uint_le(spool_memory(spool), SPOOL_MEMORY_MAX);
 	}
 	ck_assert_uint_gt(spool_memory(spool), SPOOL_MEMORY_MAX - 2000);
 	ck_assert_uint_gt(stats.discarded, 10000);
-	ck_assert_uint_eq(stats.discarded, told_to_pusher);
+	ck_assert_int_eq(told.bound, SPOOL_BOUND_MEMORY);
 	ck_assert_uint_eq(stats.queued + stats.discarded, 30000);
 	mend_disk();
 	run_for(10 * USEC_PER_SEC);
 	ck_assert_uint_eq(rows_on_disk(), stats.queued);
+	ck_assert_int_eq(told.begins, 1);
+	ck_assert_int_eq(told.ends, 1);
+	ck_assert_uint_eq(told.discarded, stats.discarded);
 	next_expected = (int)stats.discarded; /* the oldest */
 	count = stats.queued;
 	expect_numbers((int)count);
@@ -890,29 +968,31 @@ static uint64_t file_size(void)
 START_TEST(max_size_discards_the_oldest_in_the_file)
 {
 	const uint64_t max_size = (uint64_t)4 << (18 + 2 * _i); /* 1 MiB, 4 MiB, 16 MiB */
-	uint64_t size, told_to_pusher = 0;
 	struct message *one = padded_message(0, 300);
+	uint64_t size = store_size(one);
 
-	size = message_size(one);
 	message_free(one);
 	settings.max_size = max_size;
 	restart();
 	for (int i = 0; i < 100000; i++) {
-		told_to_pusher += spool_push(spool, padded_message(next_number++, 300));
+		spool_push(spool, padded_message(next_number++, 300));
 		if (i % 200 == 0)
 			run_for(100000);
 	}
 	run_for(2 * USEC_PER_SEC);
-	told_to_pusher += spool_push(spool, padded_message(next_number++, 300));
+	spool_push(spool, padded_message(next_number++, 300));
 	run_for(2 * USEC_PER_SEC);
 	ck_assert_uint_eq(stats.queued, max_size / size);
 	ck_assert_uint_eq(stats.queued + stats.discarded, (uint64_t)next_number);
-	ck_assert_uint_ge(told_to_pusher + 1, stats.discarded);
+	ck_assert_int_eq(told.begins, 1);
+	ck_assert_int_eq(told.ends, 0);
 	ck_assert_uint_eq(rows_on_disk(), stats.queued);
-	ck_assert_uint_lt(file_size(), max_size + (1 << 20));
+	ck_assert_uint_lt(file_size(), max_size + max_size / 8 + (1 << 16));
 	next_expected = (int)stats.discarded;
 	expect_numbers((int)(max_size / size));
 	ck_assert(spool_is_empty(spool));
+	ck_assert_int_eq(told.ends, 1);
+	ck_assert_uint_eq(told.discarded, stats.discarded);
 }
 END_TEST
 
@@ -950,8 +1030,7 @@ static int child_step(struct task *task, int result)
 
 	(void)result;
 	child_report(child, child->number, 0);
-	(void)spool_push(spool,
-			 padded_message(child->number++, (size_t)rand_r(&child->seed) % 200));
+	spool_push(spool, padded_message(child->number++, (size_t)rand_r(&child->seed) % 200));
 	if (child->acknowledging-- < -200)
 		child->acknowledging = rand_r(&child->seed) % 300;
 	for (int i = 0; child->acknowledging > 0 && i < 20; i++) {
@@ -1118,7 +1197,7 @@ static void model_push(void)
 	for (int i = 0; i < count && model.pushed < MODEL_MAX; i++) {
 		size_t length = chance(50) ? (size_t)chance(300) : 3000;
 
-		(void)spool_push(spool, padded_message(model.pushed++, length));
+		spool_push(spool, padded_message(model.pushed++, length));
 	}
 }
 
@@ -1293,6 +1372,7 @@ static void add_file_tests(Suite *suite)
 			    ARRAY_SIZE(breaks));
 	tcase_add_loop_test(tests, a_disk_that_fails_while_it_works_loses_nothing, 0,
 			    ARRAY_SIZE(breaks));
+	tcase_add_test(tests, a_full_disk_gives_back_what_it_holds);
 	tcase_add_test(tests, memory_is_bounded_while_the_disk_fails);
 	tcase_add_test(tests, stopping_with_a_failing_disk_ends);
 	tcase_add_loop_test(tests, stopping_at_any_moment_writes_all, 0, 12);
@@ -1321,6 +1401,7 @@ int main(void)
 	tcase_add_test(tests, what_waits_cannot_be_done);
 	tcase_add_test(tests, rewind_gives_the_rest_again_in_order);
 	tcase_add_test(tests, full_discards_the_oldest_that_waits);
+	tcase_add_test(tests, discarding_is_told_when_it_begins_and_when_there_is_room_again);
 	tcase_add_test(tests, a_large_one_pushes_out_many);
 	tcase_add_test(tests, a_message_larger_than_everything_is_not_kept);
 	tcase_add_test(tests, a_hundred_thousand_are_not_slow);

@@ -183,7 +183,7 @@ START_TEST(rows_tell_what_is_there)
 	for (int i = 0; i < 100; i++) {
 		struct message *message = numbered_message(i);
 
-		bytes += message_size(message);
+		bytes += store_size(message);
 		message_free(message);
 	}
 	ck_assert_int_eq(store_rows(store, &rows), 0);
@@ -261,7 +261,7 @@ static int trim(int64_t first, int64_t last, uint64_t bytes, struct store_rows *
 START_TEST(trims_the_oldest_of_a_range_to_the_byte)
 {
 	struct message *one = numbered_message(0);
-	uint64_t size = message_size(one);
+	uint64_t size = store_size(one);
 	struct store_rows trimmed;
 	struct message *messages[10];
 	const struct store_change change = { .messages = messages, .message_count = 10 };
@@ -450,17 +450,10 @@ static void flipped_pages(char *data, size_t size)
 		data[i] ^= (char)0x55;
 }
 
-static void newer_version(char *data, size_t size)
-{
-	(void)size;
-	data[63] = 2; /* user_version: sqlite.org, "Database File Format", 1.3 */
-}
-
 static void (*const damages[])(char *data, size_t size) = {
 	garbage_header,
 	garbage_all,
 	flipped_pages,
-	newer_version,
 };
 
 START_TEST(a_damaged_file_is_put_aside_and_kept)
@@ -488,6 +481,12 @@ START_TEST(two_damaged_files_in_one_second_are_both_kept)
 }
 END_TEST
 
+/* user_version and application_id: sqlite.org, "Database File Format", 1.3 */
+static bool is_whose(size_t offset)
+{
+	return (offset >= 60 && offset < 64) || (offset >= 68 && offset < 72);
+}
+
 START_TEST(any_flipped_byte_is_survived)
 {
 	size_t size;
@@ -497,13 +496,18 @@ START_TEST(any_flipped_byte_is_survived)
 	store = store_close(store);
 	size = read_file(spool_path, before, sizeof(before));
 	for (size_t i = 0; i < size; i += i < 600 ? 7 : 251) {
-		int found[2 * ROWS], count;
+		int found[2 * ROWS], count, r;
 		struct store_rows rows;
 
 		before[i] ^= (char)0xff;
 		write_file(spool_path, before, size);
 		before[i] ^= (char)0xff;
-		open_store();
+		r = store_open(&store, spool_path, false, aside);
+		if (is_whose(i)) { /* says that it is somebody else's */
+			ck_assert(r == -EPROTONOSUPPORT || r == -EMEDIUMTYPE);
+			continue;
+		}
+		ck_assert_int_eq(r, 0);
 		put_aside += aside[0] != '\0';
 		if (aside[0])
 			ck_assert_int_eq(unlink(aside), 0);
@@ -583,7 +587,57 @@ static const struct {
 	{ INSERT "(7, 't', zeroblob(17000000), 1, 0, 0)", 0, 0, -EBADMSG, false },
 	{ INSERT "(7, x'00', 5, 'much', 'yes', -1)", 0, 0, 1, false },
 	{ "CREATE TABLE other (x); INSERT INTO other VALUES (1)", 0, 0, 0, false },
+	{ "PRAGMA user_version = 0", 0, 0, 0, true },
 };
+
+static const struct {
+	const char *sql;
+	int error;
+} others_files[] = {
+	{ "PRAGMA user_version = 2", -EPROTONOSUPPORT },
+	{ "PRAGMA application_id = 252006673", -EMEDIUMTYPE },
+	{ "PRAGMA application_id = 0", -EMEDIUMTYPE },
+	{ "PRAGMA application_id = 0; PRAGMA user_version = 0; DROP TABLE reading;"
+	  "CREATE TABLE places (url)",
+	  -EMEDIUMTYPE },
+};
+
+START_TEST(a_file_of_somebody_else_is_left_alone)
+{
+	size_t size;
+
+	raw_sql(others_files[_i].sql);
+	size = read_file(spool_path, before, sizeof(before));
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(store_open(&store, spool_path, false, aside),
+				 others_files[_i].error);
+	ck_assert_str_eq(aside, "");
+	ck_assert_uint_eq(read_file(spool_path, after, sizeof(after)), size);
+	ck_assert_mem_eq(before, after, size);
+}
+END_TEST
+
+START_TEST(what_is_no_regular_file_is_refused)
+{
+	store = store_close(store);
+	ck_assert_int_eq(unlink(spool_path), 0);
+	ck_assert_int_eq(mkdir(spool_path, 0700), 0);
+	ck_assert_int_eq(store_open(&store, spool_path, false, aside), -EISDIR);
+	ck_assert_int_eq(rmdir(spool_path), 0);
+	ck_assert_int_eq(mkfifo(spool_path, 0600), 0);
+	ck_assert_int_eq(store_open(&store, spool_path, false, aside), -ENODEV);
+	ck_assert_str_eq(aside, "");
+}
+END_TEST
+
+START_TEST(a_file_that_was_cut_off_is_damaged)
+{
+	for (int i = 0; i < 60; i++) /* more than stays in the log */
+		ck_assert_int_eq(append(i * ROWS, ROWS, NULL), 0);
+	ck_assert_int_eq(truncate(spool_path, 8192), 0);
+	ck_assert_int_eq(append(0, 1, NULL), -EBADMSG);
+}
+END_TEST
 
 START_TEST(strange_files_do_no_harm)
 {
@@ -647,6 +701,10 @@ int main(void)
 	tcase_add_test(tests, any_flipped_byte_is_survived);
 	tcase_add_test(tests, a_torn_log_gives_back_whole_batches);
 	tcase_add_loop_test(tests, strange_files_do_no_harm, 0, ARRAY_SIZE(strange_files));
+	tcase_add_loop_test(tests, a_file_of_somebody_else_is_left_alone, 0,
+			    ARRAY_SIZE(others_files));
+	tcase_add_test(tests, what_is_no_regular_file_is_refused);
+	tcase_add_test(tests, a_file_that_was_cut_off_is_damaged);
 	tcase_add_test(tests, close_takes_null_and_leaves_one_file);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_ENV);
