@@ -47,6 +47,15 @@ class Cost:
         return max(3 * self.interval, 0.05) * SLOW
 
 
+def record(fault, readings, lost, doubled, gap="", memory=""):
+    """Write the row; return it as {column: text}."""
+    row = (fault, f"{readings:,}", f"{lost:,}", f"{doubled:,}", gap, memory)
+    if os.environ.get("IOTD_FIGURES"):
+        with open(os.environ["IOTD_FIGURES"], "a", encoding="utf-8") as file:
+            file.write("| " + " | ".join(row) + " |\n")
+    return dict(zip(COLUMNS, row))
+
+
 def judge(fault, cost, taken, memory_kib=None, breaks=1, pause=0.0):
     """Assert the promises, and record the row.
 
@@ -54,18 +63,9 @@ def judge(fault, cost, taken, memory_kib=None, breaks=1, pause=0.0):
     line was broken, for what may come twice; pause: seconds in which iotd itself was stopped.
     """
     lost = taken - cost.readings
-    row = (
-        fault,
-        f"{taken:,}",
-        f"{lost:,}",
-        f"{cost.doubled:,}",
-        f"{cost.gap * 1000:.0f} ms of {cost.interval * 1000:g} ms",
-        f"{memory_kib / 1024:.1f} MiB" if memory_kib else "",
-    )
-    if os.environ.get("IOTD_FIGURES"):
-        with open(os.environ["IOTD_FIGURES"], "a", encoding="utf-8") as file:
-            file.write("| " + " | ".join(row) + " |\n")
-    numbers = dict(zip(COLUMNS, row))
+    gap = f"{cost.gap * 1000:.0f} ms of {cost.interval * 1000:g} ms"
+    memory = f"{memory_kib / 1024:.1f} MiB" if memory_kib else ""
+    numbers = record(fault, taken, lost, cost.doubled, gap, memory)
     assert lost == 0, numbers
     assert cost.doubled <= IN_FLIGHT * breaks, numbers
     assert cost.gap <= max(cost.gap_allowed, pause), numbers
