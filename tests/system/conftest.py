@@ -14,7 +14,7 @@ import pytest
 from iotd_broker import Broker, Client, Proxy
 from iotd_figures import Cost, judge
 from iotd_fuse import FaultyFiles
-from iotd_harness import Iotd, configuration
+from iotd_harness import BEAT, Iotd, configuration, file_sensor
 from iotd_network import Network
 from iotd_peer import Peer
 
@@ -149,6 +149,29 @@ def value_file(tmp_path):
     path = tmp_path / "air"
     path.write_text("21.37\n", encoding="ascii")
     return path
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """Where the spool's file will be; its folder is there."""
+    path = tmp_path / "spool" / "spool.db"
+    path.parent.mkdir()
+    return path
+
+
+@pytest.fixture
+def daemon(start_iotd, value_file, link, spool):
+    """Start an iotd with a file under its spool; again, and it is the next run."""
+
+    def start(sensors=None, prefix=(), **options):
+        text = configuration(
+            link.url,
+            sensors=sensors or [file_sensor(value_file)],
+            spool={"path": str(spool), **options},
+        )
+        return start_iotd(text, env=BEAT, prefix=prefix)
+
+    return start
 
 
 @pytest.fixture
