@@ -139,9 +139,12 @@ def count_taken(asker):
     """Let the sensors rest, and wait until the broker has everything. Return: readings in all."""
     for i in range(SENSORS):
         asker.ask({"command": "interval", "name": f"s{i}", "interval": "1d"})
-    deadline = time.monotonic() + 10 * SLOW
-    while (stats := asker.ask({"command": "stats"}))["queued"] > 0:
+    deadline, before = time.monotonic() + 10 * SLOW, None
+    stats = asker.ask({"command": "stats"})
+    while stats["queued"] > 0 or stats["readings"] != before:  # one may have been under way
         assert time.monotonic() < deadline, stats
+        before = stats["readings"]
+        stats = asker.ask({"command": "stats"})
     return stats["readings"]
 
 
