@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Words of the configuration and of commands: durations and sizes. Pure functions, any thread. */
+/* Words of the configuration and of commands: durations, sizes, texts. Pure functions, any thread. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +30,15 @@ int parse_state(const char *text, size_t length, bool *ret_on);
 
 /** format_duration() - exact, in the largest unit that needs no fraction: "250ms", "90s", "1d" */
 void format_duration(char *buffer, size_t size, int64_t duration_us);
+
+/** text_character() - bytes of the UTF-8 character that @text begins with; 0: it is none */
+size_t text_character(const char *text);
+
+/** text_mend() - a "?" for every byte that is no UTF-8 */
+void text_mend(char *text);
+
+/** text_fit() - how many bytes of @text to show: @limit at most, and never the half of a UTF-8 character */
+size_t text_fit(const char *text, size_t limit);
 
 /** parse_name() - true if @name matches [A-Za-z0-9_-]{1,64}, the form of every name in iotd */
 bool parse_name(const char *name);

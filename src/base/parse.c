@@ -137,6 +137,57 @@ void format_duration(char *buffer, size_t size, int64_t duration_us)
 		       duration_units[i].name);
 }
 
+/* RFC 3629, 4: no overlong forms, no surrogates */
+size_t text_character(const char *string)
+{
+	const unsigned char *text = (const unsigned char *)string;
+	unsigned char low = 0x80, high = 0xbf;
+	size_t length;
+
+	if (text[0] < 0x80)
+		return 1;
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+	if (text[0] == 0xe0)
+		low = 0xa0;
+	else if (text[0] == 0xed)
+		high = 0x9f;
+	else if (text[0] == 0xf0)
+		low = 0x90;
+	else if (text[0] == 0xf4)
+		high = 0x8f;
+	if (text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if ((text[i] & 0xc0U) != 0x80)
+			return 0;
+	return length;
+}
+
+void text_mend(char *text)
+{
+	for (size_t length; *text != '\0'; text += length) {
+		length = text_character(text);
+		if (length > 0)
+			continue;
+		*text = '?';
+		length = 1;
+	}
+}
+
+size_t text_fit(const char *text, size_t limit)
+{
+	size_t length = strnlen(text, limit + 1);
+
+	if (length <= limit)
+		return length;
+	length = limit;
+	while (length > 0 && ((unsigned char)text[length] & 0xc0U) == 0x80)
+		length--;
+	return length;
+}
+
 bool parse_name(const char *name)
 {
 	size_t length =

@@ -13,6 +13,8 @@
 
 #include "faults.h"
 
+#include "iotd/parse.h"
+
 #define QUOTED_MAX 64 /* bytes of a value or a name that a fault repeats */
 
 void fault_memory(struct faults *faults)
@@ -165,16 +167,12 @@ bool fault_is_at(const struct faults *faults, const config_setting_t *setting)
 
 const char *fault_quote(char buffer[static QUOTE_SIZE], const char *text)
 {
-	size_t length = strnlen(text, QUOTED_MAX + 1);
-	const char *ellipsis = "";
+	size_t length = text_fit(text, QUOTED_MAX);
+	const char *ellipsis = text[length] != '\0' ? "…" : "";
+	char shown[QUOTED_MAX + 1] = "";
 
-	if (length > QUOTED_MAX) {
-		length = QUOTED_MAX;
-		while (length > 0 && ((unsigned char)text[length] & 0xc0U) == 0x80)
-			length--; /* not inside a UTF-8 sequence */
-		ellipsis = "…";
-	}
-	(void)snprintf(buffer, QUOTE_SIZE, "\"%.*s%s\"", (int)length, text, ellipsis);
+	memcpy(shown, text, length);
+	(void)snprintf(buffer, QUOTE_SIZE, "\"%s%s\"", shown, ellipsis);
 	for (char *at = buffer; *at != '\0'; at++)
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = '?';

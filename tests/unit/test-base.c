@@ -189,6 +189,38 @@ START_TEST(name_has_1_to_64_plain_characters)
 }
 END_TEST
 
+/* --- texts ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *text, *mended;
+	size_t fit; /* into 4 bytes */
+} texts[] = {
+	{ "", "", 0 },
+	{ "abc", "abc", 3 },
+	{ "abcde", "abcde", 4 },
+	{ "aäö", "aäö", 3 },
+	{ "ääö", "ääö", 4 },
+	{ "a€€", "a€€", 4 },
+	{ "ab€€", "ab€€", 2 },
+	{ "😀😀", "😀😀", 4 },
+	{ "a\xc3", "a?", 2 }, /* half of a character */
+	{ "\xffz\x80", "?z?", 3 },
+	{ "\xc0\xaf", "??", 2 },      /* an overlong form */
+	{ "\xed\xa0\x80", "???", 3 }, /* a surrogate */
+	{ "\xe2\x82ä", "??ä", 4 },
+};
+
+START_TEST(text_is_cut_and_mended_by_characters)
+{
+	char *text = strdup(texts[_i].text);
+
+	ck_assert_uint_eq(text_fit(text, 4), texts[_i].fit);
+	text_mend(text);
+	ck_assert_str_eq(text, texts[_i].mended);
+	free(text);
+}
+END_TEST
+
 /* --- clocks --------------------------------------------------------------------------------- */
 
 static const struct {
@@ -295,6 +327,7 @@ int main(void)
 	tcase_add_loop_test(cases, size_is_exact_or_refused, 0, ARRAY_SIZE(sizes));
 	tcase_add_test(cases, state_has_six_words_in_any_case);
 	tcase_add_test(cases, name_has_1_to_64_plain_characters);
+	tcase_add_loop_test(cases, text_is_cut_and_mended_by_characters, 0, ARRAY_SIZE(texts));
 	tcase_add_loop_test(cases, time_is_cut_to_milliseconds, 0, ARRAY_SIZE(times));
 	tcase_add_test(cases, clocks_go_forward);
 	tcase_add_test(cases, ownership_ends_with_the_scope_or_is_given_away);
