@@ -60,17 +60,9 @@ static int printf_like(2, 3) fault_set(struct fault *fault, const char *format, 
 	return -EINVAL;
 }
 
-/* how many bytes of @text to show: never the half of a UTF-8 character */
 static int shown(const char *text)
 {
-	size_t length = strnlen(text, SHOWN_MAX + 1);
-
-	if (length <= SHOWN_MAX)
-		return (int)length;
-	length = SHOWN_MAX;
-	while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
-		length--;
-	return (int)length;
+	return (int)text_fit(text, SHOWN_MAX);
 }
 
 static int name_set(struct command *command, const char *name, struct fault *fault)
@@ -269,9 +261,11 @@ static int object_load(json_t **ret, const void *payload, size_t length, struct 
 	/* an id may have more digits than an integer of jansson's */
 	if (!object && json_error_code(&error) == json_error_numeric_overflow)
 		object = json_loadb(payload, length, PARSE_FLAGS | JSON_DECODE_INT_AS_REAL, &error);
-	if (!object)
+	if (!object) {
+		text_mend(error.text); /* it shows what is wrong, up to the middle of a character */
 		return fault_set(fault, "not JSON: %.*s (line %d, column %d)", shown(error.text),
 				 error.text, error.line, error.column);
+	}
 	if (!json_is_object(object))
 		return fault_set(fault, "a command must be a JSON object");
 	*ret = take_ptr(object);

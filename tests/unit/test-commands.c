@@ -367,6 +367,8 @@ static const struct {
 	  "\"state\" must be \"on\" or \"off\"", NULL },
 	{ "{\"command\":\"pulse\",\"name\":\"p\",\"for\":\"1s\\u0000\"}",
 	  "\"for\" must be a duration", NULL },
+	/* the parser's words end in the middle of a character */
+	{ "{\"command\":\"set\",\"name\":\"a\\u0ä\"}", "not JSON: invalid escape", NULL },
 	{ "[1]", "must be a JSON object", NULL },
 	{ "\"ping\"", "not JSON", NULL },
 	{ "{\"id\":7}", "\"command\" is missing", "7" },
