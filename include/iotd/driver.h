@@ -120,7 +120,7 @@ int source_open(struct source *source);
 /** source_close() - on a worker; closed already: nothing */
 void source_close(struct source *source);
 
-/** source_fail() - set source->fault and return @error (negative), for `return source_fail(s, -EIO, "checksum …")` */
+/** source_fail() - set source->fault, cut where it is too long, and return @error (negative), for `return source_fail(s, -EIO, "checksum …")` */
 int source_fail(struct source *source, int error, const char *format, ...) printf_like(3, 4);
 
 static inline void source_freep(struct source **source)

@@ -30,6 +30,7 @@
 #define TEXT_SIZE   4096
 #define NUMBER_SIZE 64
 #define FIELD_MAX   1024
+#define MATCH_SHOWN 40
 
 /* decimals that are published unless the sensor says otherwise; trailing zeros are never shown */
 #define DIGITS 6
@@ -268,8 +269,9 @@ static int file_parse(struct source *source, struct piece text, double *ret)
 	if (match) {
 		text = piece_match(text, match);
 		if (!text.start)
-			return source_fail(source, -EBADMSG, "%s: no line begins with \"%.40s\"",
-					   file_path(source), match);
+			return source_fail(source, -EBADMSG, "%s: no line begins with \"%.*s\"",
+					   file_path(source), (int)text_fit(match, MATCH_SHOWN),
+					   match);
 	}
 
 	word = piece_word(text, options[FILE_FIELD].integer);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "iotd/driver.h"
+#include "iotd/parse.h"
 
 /* the channels that are known before the hardware is touched */
 static int source_describe(struct source *source)
@@ -135,10 +136,13 @@ void source_close(struct source *source)
 
 int source_fail(struct source *source, int error, const char *format, ...)
 {
+	char text[sizeof(source->fault) + 4]; /* so much more that a cut character shows */
 	va_list arguments;
 
 	va_start(arguments, format);
-	(void)vsnprintf(source->fault, sizeof(source->fault), format, arguments);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	text[text_fit(text, sizeof(source->fault) - 1)] = '\0';
+	memcpy(source->fault, text, strlen(text) + 1);
 	return error;
 }

@@ -209,6 +209,14 @@ START_TEST(field_and_match_pick_a_word)
 }
 END_TEST
 
+START_TEST(a_long_match_is_repeated_up_to_a_whole_character)
+{
+	put_text(path, meminfo);
+	options[MATCH].string = unconst("123456789 123456789 123456789 12345678 ää");
+	assert_fails(-EBADMSG, "begins with \"123456789 123456789 123456789 12345678 \"");
+}
+END_TEST
+
 /* @piece without its NUL over a part of @text */
 static void lay(char *text, const char *piece)
 {
@@ -380,6 +388,7 @@ int main(void)
 	tcase_add_loop_test(tests, what_is_no_number_is_refused, 0, (int)ARRAY_SIZE(no_numbers));
 	tcase_add_test(tests, a_nul_byte_ends_no_number);
 	tcase_add_loop_test(tests, field_and_match_pick_a_word, 0, (int)ARRAY_SIZE(picks));
+	tcase_add_test(tests, a_long_match_is_repeated_up_to_a_whole_character);
 	tcase_add_test(tests, only_the_first_4_kib_count);
 	tcase_add_test(tests, a_huge_file_costs_nothing);
 	tcase_add_test(tests, a_file_that_is_rewritten_is_read_anew);

@@ -143,6 +143,16 @@ START_TEST(a_long_fault_is_cut)
 }
 END_TEST
 
+/* the half of one, and the reply that repeats it is no JSON */
+START_TEST(a_fault_is_cut_between_characters)
+{
+	(void)source_fail(source, -EIO, "%189s°°", "");
+	ck_assert_uint_eq(strlen(source->fault), sizeof(source->fault) - 1);
+	(void)source_fail(source, -EIO, "%190s°°", "");
+	ck_assert_uint_eq(strlen(source->fault), sizeof(source->fault) - 2);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("source");
@@ -157,6 +167,7 @@ int main(void)
 	tcase_add_test(tests, a_failed_open_is_undone_and_says_why);
 	tcase_add_test(tests, free_closes);
 	tcase_add_test(tests, a_long_fault_is_cut);
+	tcase_add_test(tests, a_fault_is_cut_between_characters);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
 }
