@@ -19,6 +19,7 @@
 
 #include "faults.h"
 #include "text.h"
+#include "value.h"
 
 #include "iotd/base.h"
 
@@ -218,6 +219,7 @@ static int include_path(const char *file, const char *line, const char *end, cha
 			const char **ret_rest)
 {
 	const char *at = line + strspn(line, " \t") + strlen("@include"), *close, *slash;
+	cleanup(freep) char *name = NULL;
 	int folder, r;
 
 	if (*at != ' ' && *at != '\t')
@@ -228,10 +230,15 @@ static int include_path(const char *file, const char *line, const char *end, cha
 	close = memchr(at, '"', (size_t)(end - at));
 	if (!close || close == at || memchr(at, '\\', (size_t)(close - at)))
 		return -EINVAL;
+	name = strndup(at, (size_t)(close - at));
+	if (!name)
+		return -ENOMEM;
+	if (text_complaint(name)) /* faults repeat it */
+		return -EINVAL;
 
 	slash = strrchr(file, '/');
 	folder = *at == '/' || !slash ? 0 : (int)(slash - file + 1);
-	r = asprintf(ret, "%.*s%.*s", folder, file, (int)(close - at), at);
+	r = asprintf(ret, "%.*s%s", folder, file, name);
 	if (r < 0)
 		return -ENOMEM;
 	*ret_rest = close + 1;
@@ -256,7 +263,8 @@ static int text_include(struct text *text, struct origin *outer, struct faults *
 
 	r = include_path(outer->file, line, end, &file, ret_rest);
 	if (r == -EINVAL)
-		fault_place(faults, text->line, place, "write @include \"FILE\", in one line");
+		fault_place(faults, text->line, place,
+			    "write @include \"FILE\": in one line, UTF-8, no backslash");
 	if (r < 0)
 		return r;
 	files = reallocarray(text->files, text->file_count + 1, sizeof(*files));

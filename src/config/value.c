@@ -36,41 +36,13 @@ const char *value_kind(const config_setting_t *setting)
 	}
 }
 
-/* utf8_length() - bytes of the character at @text; 0: no UTF-8 (RFC 3629 table 3-7: no overlong forms, no surrogates) */
-static size_t utf8_length(const unsigned char *text)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t length;
-
-	if (text[0] < 0x80)
-		return 1;
-	if (text[0] < 0xc2 || text[0] > 0xf4)
-		return 0;
-	length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-	if (text[0] == 0xe0)
-		low = 0xa0;
-	else if (text[0] == 0xed)
-		high = 0x9f;
-	else if (text[0] == 0xf0)
-		low = 0x90;
-	else if (text[0] == 0xf4)
-		high = 0x8f;
-	if (text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if ((text[i] & 0xc0U) != 0x80)
-			return 0;
-	return length;
-}
-
-/* text_complaint() - what is wrong with a string, NULL: nothing */
-static const char *text_complaint(const char *string)
+const char *text_complaint(const char *string)
 {
 	const unsigned char *text = (const unsigned char *)string;
 	size_t length;
 
 	for (; *text != '\0'; text += length) {
-		length = utf8_length(text);
+		length = text_character((const char *)text);
 		if (length == 0)
 			return "is no valid UTF-8";
 		if (*text < 0x20 || *text == 0x7f || (text[0] == 0xc2 && text[1] < 0xa0))

@@ -20,6 +20,9 @@ struct range {
 /** value_kind() - "a string", "a number", "a group" …: what the user wrote */
 const char *value_kind(const config_setting_t *setting);
 
+/** text_complaint() - what is wrong with a text: no UTF-8, or a control character in it; NULL: nothing */
+const char *text_complaint(const char *string);
+
 /** value_string() - text in UTF-8 without control characters; lives as long as the setting */
 bool value_string(struct faults *faults, const config_setting_t *setting, const char **ret);
 

@@ -89,10 +89,16 @@ START_TEST(includes_without_end)
 	text_write("empty.conf", "");
 	expect_text("", "@include \"empty.conf\"\n", 2000, "",
 		    "t.conf:1000: @include \"empty.conf\": more than 1000 files\n");
-	expect_text("@include", "", 0, "", "t.conf:1: write @include \"FILE\", in one line\n");
-	expect_text("@include \"\"", "", 0, "", "t.conf:1: write @include \"FILE\", in one line\n");
+	expect_text("@include", "", 0, "",
+		    "t.conf:1: write @include \"FILE\": in one line, UTF-8, no backslash\n");
+	expect_text("@include \"\"", "", 0, "",
+		    "t.conf:1: write @include \"FILE\": in one line, UTF-8, no backslash\n");
 	expect_text("@include \"x\ny\"", "", 0, "",
-		    "t.conf:1: write @include \"FILE\", in one line\n");
+		    "t.conf:1: write @include \"FILE\": in one line, UTF-8, no backslash\n");
+	expect_text("@include \"x\x1b[2Jy\"", "", 0, "", /* faults repeat it on a terminal */
+		    "t.conf:1: write @include \"FILE\": in one line, UTF-8, no backslash\n");
+	expect_text("@include \"x\xffy\"", "", 0, "",
+		    "t.conf:1: write @include \"FILE\": in one line, UTF-8, no backslash\n");
 	text_write("open.conf", "device = \"x");
 	expect_text("@include \"open.conf\"\n\";", "", 0, "",
 		    "open.conf:1: the string that begins here does not end in this file\n");
