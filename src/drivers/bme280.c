@@ -38,6 +38,12 @@
 #define SKIPPED_20_BITS	 0x80000 /* DS 5.4.7, 5.4.8: a measurement that did not take place */
 #define FULL_20_BITS	 0xfffff
 
+/* far beyond what the chip measures (DS table 1: -40 .. 85 °C, 300 .. 1100 hPa) */
+#define CELSIUS_MIN -100.0
+#define CELSIUS_MAX 150.0
+#define PASCAL_MIN  0.0
+#define PASCAL_MAX  200000.0
+
 #define STARTUP_US	  2000 /* DS table 1, t_startup */
 #define STARTUP_POLLS	  5
 #define MEASURING_WAIT_US 1000 /* when the chip is slower than its data sheet */
@@ -340,7 +346,7 @@ static int bme280_convert(struct source *source, const uint8_t *data, double val
 	const struct bme280_state *state = source->state;
 	const struct bme280_calibration *c = &state->calibration;
 	uint32_t raw_p = data_20_bits(data), raw_t = data_20_bits(data + 3);
-	double t_fine, pascal;
+	double t_fine, celsius, pascal;
 
 	/* one alone may be a true value: 0x80000 is about 26 °C on many chips */
 	if (raw_t == SKIPPED_20_BITS && raw_p == SKIPPED_20_BITS)
@@ -353,8 +359,15 @@ static int bme280_convert(struct source *source, const uint8_t *data, double val
 	pascal = bme280_pascal(c, raw_p, t_fine);
 	if (!isfinite(pascal))
 		return source_fail(source, -EIO, "the chip's calibration makes no pressure");
+	celsius = t_fine / 5120.0;
+	if (celsius < CELSIUS_MIN || celsius > CELSIUS_MAX || pascal < PASCAL_MIN ||
+	    pascal > PASCAL_MAX)
+		return source_fail(
+			source, -EIO,
+			"the chip says %.6g °C and %.6g hPa: a bad chip or a disturbed bus",
+			celsius, pascal / 100.0);
 
-	values[0] = t_fine / 5120.0;
+	values[0] = celsius;
 	values[1] = (double)NAN;
 	if (state->kind == KIND_BME280)
 		values[1] = bme280_percent(c, (uint32_t)data[6] << 8 | data[7], t_fine);

@@ -511,6 +511,31 @@ START_TEST(a_calibration_that_makes_no_pressure)
 }
 END_TEST
 
+/* one word of the example's calibration is another */
+static const struct {
+	int at, word;
+	uint32_t raw_p;
+} wild_trims[] = {
+	{ 0, 1000, 415148 },	 /* t1: 156 °C */
+	{ 0, 60000, 415148 },	 /* t1: -172 °C */
+	{ 10, -20000, 0xffffe }, /* p7: less than a vacuum */
+	{ 3, 10000, 415148 },	 /* p1: the deep sea */
+};
+
+START_TEST(a_calibration_that_makes_nonsense)
+{
+	int trim[ARRAY_SIZE(example)];
+
+	plug("bmp280", "bmp280");
+	memcpy(trim, example, sizeof(trim));
+	trim[wild_trims[_i].at] = wild_trims[_i].word;
+	spoil_trim(trim, ARRAY_SIZE(trim));
+	spoil_20_bits(0xfa, 519888);
+	spoil_20_bits(0xf7, wild_trims[_i].raw_p);
+	assert_fails(-EIO, "hPa: a bad chip or a disturbed bus");
+}
+END_TEST
+
 START_TEST(a_chip_that_was_reset_in_between)
 {
 	static const uint8_t reset[] = { 0xe0, 0xb6 };
@@ -579,6 +604,7 @@ static Suite *suite(void)
 	tcase_add_test(fails, a_chip_that_did_not_measure);
 	tcase_add_loop_test(fails, blank_data, 0, 4);
 	tcase_add_test(fails, a_calibration_that_makes_no_pressure);
+	tcase_add_loop_test(fails, a_calibration_that_makes_nonsense, 0, ARRAY_SIZE(wild_trims));
 	tcase_add_test(fails, a_chip_that_was_reset_in_between);
 	tcase_add_test(fails, a_chip_that_is_gone_comes_back);
 	suite_add_tcase(suite, fails);
