@@ -10,7 +10,7 @@
  * EXCLUSIVE before the first access: one owner, and no shared memory file (sqlite.org, "WAL mode
  * without shared memory"). secure_delete is on in Debian's build and would write each freed page.
  * What the file says is not trusted: no functions from its schema, no row of a size that no
- * reading has.
+ * reading has, and no schema but ours: a trigger could make readings vanish, a view never end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,14 @@ struct store {
 static const char before_access[] = "PRAGMA locking_mode = EXCLUSIVE;"
 				    "PRAGMA trusted_schema = OFF;";
 
+/* as SQLite keeps it, word by word */
+#define TABLE                                                                                      \
+	"reading ("                                                                                \
+	" row INTEGER PRIMARY KEY AUTOINCREMENT,"                                                  \
+	" topic TEXT NOT NULL, payload BLOB NOT NULL,"                                             \
+	" qos INTEGER NOT NULL, retain INTEGER NOT NULL,"                                          \
+	" expiry INTEGER NOT NULL)"
+
 static const char manners[] = "PRAGMA journal_mode = WAL;"
 			      "PRAGMA synchronous = FULL;"
 			      "PRAGMA secure_delete = OFF;"
@@ -44,11 +52,7 @@ static const char manners[] = "PRAGMA journal_mode = WAL;"
 			      "PRAGMA journal_size_limit = 2097152;";
 
 static const char schema[] = "BEGIN IMMEDIATE;"
-			     "CREATE TABLE reading ("
-			     " row INTEGER PRIMARY KEY AUTOINCREMENT,"
-			     " topic TEXT NOT NULL, payload BLOB NOT NULL,"
-			     " qos INTEGER NOT NULL, retain INTEGER NOT NULL,"
-			     " expiry INTEGER NOT NULL);"
+			     "CREATE TABLE " TABLE ";"
 			     "PRAGMA application_id = 1768911972;"
 			     "PRAGMA user_version = 1;"
 			     "COMMIT";
@@ -146,13 +150,28 @@ static int check_owner(struct store *store, bool *is_new)
 	return version == SCHEMA_VERSION || *is_new ? 0 : -EBADMSG;
 }
 
+/* nothing is in it but what we made. Return: 0; -EBADMSG */
+static int check_schema(struct store *store)
+{
+	int64_t strangers = 0;
+	int r;
+
+	r = query_number(store,
+			 "SELECT count(*) FROM sqlite_schema WHERE coalesce(sql, '') NOT IN"
+			 " ('CREATE TABLE " TABLE "', 'CREATE TABLE sqlite_sequence(name,seq)')",
+			 &strangers);
+	return r == 0 && strangers > 0 ? -EBADMSG : r;
+}
+
 /* Return: 0; -EBADMSG damaged */
 static int check_sound(struct store *store)
 {
 	sqlite3_stmt *check = NULL;
 	int r;
 
-	r = prepare(store, "PRAGMA quick_check(1)", &check);
+	r = check_schema(store); /* first: a check follows the schema */
+	if (r == 0)
+		r = prepare(store, "PRAGMA quick_check(1)", &check);
 	if (r == 0)
 		r = store_errno(store->db, sqlite3_step(check));
 	if (r == 0 && strcmp((const char *)sqlite3_column_text(check, 0), "ok") != 0)
@@ -333,8 +352,12 @@ int store_rows(struct store *store, struct store_rows *ret)
 
 	r = prepare(store,
 		    "SELECT coalesce(min(row), 0), coalesce(max(row), 0), count(*),"
-		    " coalesce(sum(" ROW_LENGTH "), 0) FROM reading",
+		    " coalesce(sum(" ROW_LENGTH "), 0),"
+		    " (SELECT count(*) FROM sqlite_sequence"
+		    "  WHERE typeof(seq) <> 'integer' OR seq > ?) FROM reading",
 		    &statement);
+	if (r == 0 && sqlite3_bind_int64(statement, 1, ROW_MAX) != SQLITE_OK)
+		r = -ENOMEM;
 	if (r == 0)
 		r = store_errno(store->db, sqlite3_step(statement));
 	if (r == 0) {
@@ -343,6 +366,8 @@ int store_rows(struct store *store, struct store_rows *ret)
 		rows.count = (uint64_t)sqlite3_column_int64(statement, 2);
 		rows.bytes =
 			(uint64_t)sqlite3_column_int64(statement, 3) + rows.count * STORE_ROW_SIZE;
+		if (sqlite3_column_int(statement, 4) > 0) /* the next row's number would be none */
+			r = -EBADMSG;
 	}
 	(void)sqlite3_finalize(statement);
 	if (r == 0 && rows.count > 0 && (rows.first < 1 || rows.last > ROW_MAX))

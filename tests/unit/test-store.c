@@ -586,8 +586,22 @@ static const struct {
 	{ INSERT "(9223372036854775807, 't', 'x', 1, 0, 0)", 0, -EBADMSG, 1, false },
 	{ INSERT "(7, 't', zeroblob(17000000), 1, 0, 0)", 0, 0, -EBADMSG, false },
 	{ INSERT "(7, x'00', 5, 'much', 'yes', -1)", 0, 0, 1, false },
-	{ "CREATE TABLE other (x); INSERT INTO other VALUES (1)", 0, 0, 0, false },
 	{ "PRAGMA user_version = 0", 0, 0, 0, true },
+	{ INSERT "(4611686018427387904, 't', 'x', 1, 0, 0); DELETE FROM reading", 0, -EBADMSG, 0,
+	  false },
+	{ "INSERT INTO sqlite_sequence VALUES ('reading', 'x')", 0, -EBADMSG, 0, false },
+	{ "CREATE TABLE other (x); INSERT INTO other VALUES (1)", 0, 0, 0, true },
+	{ "CREATE TRIGGER t BEFORE INSERT ON reading BEGIN SELECT RAISE(IGNORE); END", 0, 0, 0,
+	  true },
+	{ "CREATE TRIGGER t AFTER INSERT ON reading BEGIN DELETE FROM reading; END", 0, 0, 0,
+	  true },
+	{ "CREATE UNIQUE INDEX i ON reading (topic)", 0, 0, 0, true },
+	{ "DROP TABLE reading; CREATE TABLE reading (row, topic, payload, qos, retain, expiry)", 0,
+	  0, 0, true },
+	{ "DROP TABLE reading; CREATE VIEW reading AS WITH RECURSIVE c (row) AS"
+	  " (SELECT 1 UNION ALL SELECT row + 1 FROM c) SELECT row, 't' AS topic, 'x' AS payload,"
+	  " 1 AS qos, 0 AS retain, 0 AS expiry FROM c", /* it never ends */
+	  0, 0, 0, true },
 };
 
 static const struct {
