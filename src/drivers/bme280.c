@@ -39,7 +39,7 @@
 #define FULL_20_BITS	 0xfffff
 
 /* far beyond what the chip measures (DS table 1: -40 .. 85 °C, 300 .. 1100 hPa) */
-#define CELSIUS_MIN -100.0
+#define CELSIUS_MIN (-100.0)
 #define CELSIUS_MAX 150.0
 #define PASCAL_MIN  0.0
 #define PASCAL_MAX  200000.0

@@ -59,8 +59,9 @@ static const struct {
 static int64_t slept_us, chip_time_us;
 
 /* drivers wait for real; here time flies */
-int __wrap_nanosleep(const struct timespec *duration,
-		     struct timespec *left); /* NOLINT: the linker's own name */
+/* NOLINTBEGIN: the linker's own name */
+int __wrap_nanosleep(const struct timespec *duration, struct timespec *left);
+/* NOLINTEND */
 int __wrap_nanosleep(const struct timespec *duration, struct timespec *left) /* NOLINT */
 {
 	must(duration->tv_sec >= 0 && duration->tv_nsec >= 0 && duration->tv_nsec < 1000000000);

@@ -59,6 +59,7 @@ static inline uint64_t input_number(struct input *input, uint64_t limit)
 	uint64_t number = 0;
 
 	input_bytes(input, &number, limit <= 256 ? 1 : limit <= 65536 ? 2 : 8);
+	must(limit > 0);
 	return number % limit;
 }
 

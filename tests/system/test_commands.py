@@ -350,6 +350,7 @@ def test_correlation_data_without_response_topic(daemon, client):
 )
 def test_evil_response_topic_does_no_harm(daemon, broker, client, topic):
     one = daemon()
+    broker.log.wait(lambda line: " as iotd-test " in line.text)
     mark = broker.log.mark()
     wish = properties(ResponseTopic=topic)  # mosquitto itself refuses wildcards and an empty one
     client.publish("command", {"command": "ping", "id": 1}, properties=wish)
