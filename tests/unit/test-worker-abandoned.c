@@ -174,7 +174,7 @@ START_TEST(many_late_jobs_of_a_shared_key_cost_little_more_than_one)
 	for (int i = 0; i < 6; i++)
 		(void)sem_post(&gate);
 	for (int i = 0; i < 6; i++) {
-		while (hung[i].idle_count == 0)
+		while (hung[i].got == 1)
 			run_turn();
 		release(&hung[i]);
 	}
