@@ -179,9 +179,9 @@ typedef void (*output_callback)(void *data, int error, const char *fault,
  * @for_us: go back after this; 0: never. "on for" ends off; "off for" ends on if it was on before
  * @done:   called once, when the line is driven or the command is refused; may be NULL
  *
- * A later call replaces an earlier one that is not done yet, and its going back; both are answered
- * when the line is where the later one wants it. Refused: -EBUSY interlock; -ENODEV the line is
- * offline; -EIO; -ECANCELED max_on or another rule came between, or 64 later calls.
+ * Carried out in the order in which they come; a later one ends the going back of an earlier one.
+ * Refused: -EBUSY interlock, or 64 wait already; -ENODEV the line is offline; -EIO; -ECANCELED
+ * max_on or another rule came between.
  */
 void output_set(struct output *output, bool on, int64_t for_us, output_callback done, void *data);
 

@@ -10,8 +10,8 @@
  * (max_on, from the moment it went on; a further "on" does not extend it) and `away`
  * (on_disconnect).
  *
- * Commands that come faster than the line is driven are obeyed by where the last of them leads; all are
- * answered when it is there.
+ * Commands are carried out one after the other, each driven, told and answered, however fast they
+ * come; what moves it on its own comes first and ends those that wait.
  *
  * Interlocks are looked at twice. A command is refused while another output is on by intention; then,
  * before the line is driven on, the task waits until the others have really been driven off, so "off"
@@ -29,10 +29,12 @@
 
 /* how long "on" waits for an interlocked output that is just being driven off */
 #define INTERLOCK_WAIT_US (1 * USEC_PER_SEC)
-#define ASKERS_MAX	  64
+#define ORDERS_MAX	  64 /* commands that wait, at most */
 
-/* somebody who waits until the line is where it is wanted */
-struct asker {
+/* a command */
+struct order {
+	bool on;
+	int64_t for_us; /* go back after this; 0: never */
 	output_callback done;
 	void *data;
 };
@@ -47,20 +49,20 @@ struct output {
 	struct future wake;
 	bool is_lost, was_open;
 
-	bool want, is_wanted; /* the intention; it is not driven there yet */
-	bool is_forced_off;   /* by max_on: off first, whatever is wanted then */
+	bool want;		/* the intention: where the last command or rule sends it */
+	bool target, is_wanted; /* what the line has to be driven to next */
 	bool may_be_on;
 	bool has_state; /* the line is ours, and state is where it is */
 	struct state state;
 	int64_t back_us; /* armed when the line has been driven; 0: no way back */
-	bool back_to;
 	struct reactor_timer back, limit, away;
 	int64_t limit_from_us; /* when max_on began to count */
 	bool is_away;	       /* on_disconnect is due */
 	int64_t give_up_us;    /* when to stop waiting for interlocked outputs */
 
-	struct asker askers[ASKERS_MAX]; /* the earliest first */
-	size_t asker_count;
+	struct order orders[ORDERS_MAX]; /* the earliest first */
+	size_t order_count;
+	bool is_ordered; /* the first of them is being carried out */
 	struct future exited;
 
 	enum device_status status;
@@ -84,29 +86,23 @@ static void tell_status(struct output *output, enum device_status status)
 	events->status(events, DEVICE_OUTPUT, output->settings->name, status);
 }
 
-static void answer_first(struct output *output, int error, const char *fault)
-{
-	struct asker asker = output->askers[0];
-
-	output->asker_count--;
-	memmove(&output->askers[0], &output->askers[1], output->asker_count * sizeof(asker));
-	asker.done(asker.data, error, fault, output->has_state ? &output->state : NULL);
-}
-
-/* all who wait by now */
+/* the first order is over */
 static void answer(struct output *output, int error, const char *fault)
 {
-	for (size_t left = output->asker_count; left > 0 && output->asker_count > 0; left--)
-		answer_first(output, error, fault);
+	struct order order = output->orders[0];
+
+	output->order_count--;
+	output->is_ordered = false;
+	memmove(&output->orders[0], &output->orders[1], output->order_count * sizeof(order));
+	if (order.done)
+		order.done(order.data, error, fault, output->has_state ? &output->state : NULL);
 }
 
-static void ask(struct output *output, output_callback done, void *data)
+/* all that wait by now are over */
+static void drop_orders(struct output *output, int error, const char *fault)
 {
-	if (!done)
-		return;
-	if (output->asker_count == ASKERS_MAX)
-		answer_first(output, -ECANCELED, "replaced by later commands");
-	output->askers[output->asker_count++] = (struct asker){ done, data };
+	for (size_t left = output->order_count; left > 0 && output->order_count > 0; left--)
+		answer(output, error, fault);
 }
 
 static void set_limit(struct output *output)
@@ -139,14 +135,31 @@ static void note_state(struct output *output, bool on)
 
 /* --- what moves it -------------------------------------------------------------------------- */
 
-static void move(struct output *output, bool on)
+static void aim(struct output *output, bool on)
 {
-	output->want = on;
+	output->target = on;
 	output->is_wanted = true;
 	output->give_up_us = reactor_now(output->parts->reactor) + INTERLOCK_WAIT_US;
 	reactor_stop_timer(&output->back);
 	output->back_us = 0;
 	future_resolve(&output->wake, 0);
+}
+
+static void begin_order(struct output *output)
+{
+	if (output->is_wanted || output->is_ordered || output->order_count == 0)
+		return;
+	aim(output, output->orders[0].on);
+	output->back_us = output->orders[0].for_us;
+	output->is_ordered = true;
+}
+
+/* not by a command: now, and what was commanded before is over */
+static void move(struct output *output, bool on, const char *why)
+{
+	drop_orders(output, -ECANCELED, why);
+	output->want = on;
+	aim(output, on);
 }
 
 static bool is_interlocked(struct output *output, bool on, char fault[static 192])
@@ -160,30 +173,40 @@ static bool is_interlocked(struct output *output, bool on, char fault[static 192
 	return other != NULL;
 }
 
-void output_set(struct output *output, bool on, int64_t for_us, output_callback done, void *data)
+static int refuse(struct output *output, bool on, char fault[static 192])
 {
-	bool was_on = output_is_on(output);
-	char fault[192];
-
 	if (!output->has_state) {
-		(void)snprintf(fault, sizeof(fault), "output \"%s\" is offline: %.100s",
+		(void)snprintf(fault, 192, "output \"%s\" is offline: %.100s",
 			       output->settings->name,
 			       output->fault[0] ? output->fault : "its line is not held yet");
+		return -ENODEV;
+	}
+	if (output->order_count == ORDERS_MAX) {
+		(void)snprintf(fault, 192, "%d commands wait for output \"%s\" already", ORDERS_MAX,
+			       output->settings->name);
+		return -EBUSY;
+	}
+	return is_interlocked(output, on, fault) ? -EBUSY : 0;
+}
+
+void output_set(struct output *output, bool on, int64_t for_us, output_callback done, void *data)
+{
+	struct order order = { .on = on, .done = done, .data = data };
+	bool was_on = output_is_on(output);
+	char fault[192];
+	int r;
+
+	r = refuse(output, on, fault);
+	if (r < 0) {
 		if (done)
-			done(data, -ENODEV, fault, NULL);
+			done(data, r, fault, output->has_state ? &output->state : NULL);
 		return;
 	}
-	if (is_interlocked(output, on, fault)) {
-		if (done)
-			done(data, -EBUSY, fault, &output->state);
-		return;
-	}
-	move(output, on);
-	if (for_us > 0 && (on || was_on)) {
-		output->back_us = for_us;
-		output->back_to = !on;
-	}
-	ask(output, done, data);
+	if (for_us > 0 && (on || was_on))
+		order.for_us = for_us;
+	output->want = on;
+	output->orders[output->order_count++] = order;
+	begin_order(output);
 }
 
 /* on its own: what cannot be done is logged, since nobody waits for an answer */
@@ -199,15 +222,14 @@ static void move_alone(struct output *output, bool on, const char *why)
 	}
 	log_event(LOG_INFO, &fields, "output %s: %s: %s", output->settings->name, on ? "on" : "off",
 		  why);
-	answer(output, -ECANCELED, why);
-	move(output, on);
+	move(output, on, why);
 }
 
 static void back_due(struct reactor_timer *timer)
 {
 	struct output *output = container_of(timer, struct output, back);
 
-	move_alone(output, output->back_to, "the time of a command is over");
+	move_alone(output, !output->state.on, "the time of a command is over");
 }
 
 static void limit_due(struct reactor_timer *timer)
@@ -218,10 +240,7 @@ static void limit_due(struct reactor_timer *timer)
 
 	log_event(LOG_WARNING, &fields, "output %s: forced off: it was on for max_on",
 		  output->settings->name);
-	answer(output, -ECANCELED, "forced off: it was on for max_on");
-	output->is_forced_off =
-		true; /* a command that comes before it is driven does not save it */
-	move(output, false);
+	move(output, false, "forced off: it was on for max_on");
 }
 
 static void away_due(struct reactor_timer *timer)
@@ -294,7 +313,7 @@ static void output_end_state(struct output *output)
 	reactor_remove_io(&output->io);
 	reactor_stop_timer(&output->back);
 	reactor_stop_timer(&output->limit);
-	output->has_state = output->is_wanted = output->is_forced_off = false;
+	output->has_state = output->is_wanted = false;
 }
 
 static int output_failed(struct task *task, int error)
@@ -303,7 +322,7 @@ static int output_failed(struct task *task, int error)
 
 	line_describe(output->line, error, output->fault);
 	output_end_state(output);
-	answer(output, error, output->fault);
+	drop_orders(output, error, output->fault);
 	if (output->failures++ == 0) {
 		output->failed_since_us = reactor_now(output->parts->reactor);
 		line_log_offline(DEVICE_OUTPUT, output->settings->name, error, output->fault);
@@ -323,12 +342,14 @@ static int output_driven(struct task *task, int result)
 		return output_failed(task, result);
 	note_state(output, output->line->on);
 	if (output->is_wanted)
-		return output_serve(task, 0); /* somebody changed his mind meanwhile */
+		return output_serve(task, 0); /* something came between */
 	if (output->back_us > 0)
 		(void)reactor_set_timer(reactor, &output->back,
 					reactor_now(reactor) + output->back_us);
 	output->back_us = 0;
-	answer(output, 0, NULL);
+	if (output->is_ordered)
+		answer(output, 0, NULL);
+	begin_order(output);
 	return output_serve(task, 0);
 }
 
@@ -337,15 +358,18 @@ static int output_await_others(struct task *task, int result)
 {
 	struct output *output = task_data(task);
 
-	if (result == -ETIMEDOUT) {
-		output->want = output->state.on;
-		output->is_wanted = false;
-		if (output->asker_count == 0)
-			log_warning(
-				"output %s: not turned on: an interlocked output did not go off",
-				output->settings->name);
+	if (result != -ETIMEDOUT)
+		return output_serve(task, 0);
+	output->is_wanted = false;
+	output->back_us = 0;
+	if (!output->is_ordered)
+		log_warning("output %s: not turned on: an interlocked output did not go off",
+			    output->settings->name);
+	else
 		answer(output, -EBUSY, "interlock: the other output did not go off");
-	}
+	if (output->order_count == 0)
+		output->want = output->state.on;
+	begin_order(output);
 	return output_serve(task, 0);
 }
 
@@ -360,13 +384,12 @@ static int output_serve(struct task *task, int result)
 	future_init(&output->wake, output->parts->reactor, NULL);
 	if (!output->is_wanted)
 		return task_await(task, &output->wake, output_serve);
-	if (output->want && output->rules->blocked_by(output->rules, output, output_may_be_on))
+	if (output->target && output->rules->blocked_by(output->rules, output, output_may_be_on))
 		return task_await_for(task, &output->wake,
 				      output->give_up_us - reactor_now(output->parts->reactor),
 				      output_await_others);
-	on = output->want && !output->is_forced_off;
-	output->is_wanted = on != output->want;
-	output->is_forced_off = false;
+	on = output->target;
+	output->is_wanted = false;
 	output->may_be_on |= on;
 	result = line_run(output->line, LINE_SET, on);
 	if (result < 0)
@@ -481,7 +504,7 @@ struct output *output_free(struct output *output)
 {
 	if (!output)
 		return NULL;
-	answer(output, -ECANCELED, "the output is being stopped");
+	drop_orders(output, -ECANCELED, "the output is being stopped");
 	task_cancel(output->task);
 	task_release(output->task);
 	output_end_state(output);

@@ -379,7 +379,7 @@ def assert_schedule_kept(messages, interval):
     first = list(dict.fromkeys(times))
     assert first == sorted(first), "oldest first"
     gaps = [b - a for a, b in zip(first, first[1:])]
-    assert max(gaps) < (0.5 + SLOW) * interval, (max(gaps), len(first))
+    assert max(gaps) < max(3 * interval, 0.05) * SLOW, (max(gaps), len(first))
     assert len(times) - len(first) <= 64, "no more than what was in flight comes twice"
 
 

@@ -165,7 +165,7 @@ def test_many_hang_at_once(start, faulty, client, figures, phase):
         for file in files:
             file.hang("read")
     client.wait("sensor/+/status", "offline", count=count)
-    assert threads(daemon) < count + 10
+    assert threads(daemon) < count + 30  # on a busy machine a healthy read may seem to hang
     mark = client.mark()
     for file in files:
         file.free()
