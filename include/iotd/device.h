@@ -180,8 +180,8 @@ typedef void (*output_callback)(void *data, int error, const char *fault,
  * @done:   called once, when the line is driven or the command is refused; may be NULL
  *
  * Carried out in the order in which they come; a later one ends the going back of an earlier one.
- * Refused: -EBUSY interlock, or 64 wait already; -ENODEV the line is offline; -EIO; -ECANCELED
- * max_on or another rule came between.
+ * Refused: -EBUSY interlock; -ENODEV the line is offline; -EIO; -ECANCELED max_on or another rule
+ * came between, or 64 later calls.
  */
 void output_set(struct output *output, bool on, int64_t for_us, output_callback done, void *data);
 

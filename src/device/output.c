@@ -29,7 +29,7 @@
 
 /* how long "on" waits for an interlocked output that is just being driven off */
 #define INTERLOCK_WAIT_US (1 * USEC_PER_SEC)
-#define ORDERS_MAX	  64 /* commands that wait, at most */
+#define ORDERS_MAX	  64 /* commands that wait; of more the earliest are dropped */
 
 /* a command */
 struct order {
@@ -86,16 +86,23 @@ static void tell_status(struct output *output, enum device_status status)
 	events->status(events, DEVICE_OUTPUT, output->settings->name, status);
 }
 
-/* the first order is over */
-static void answer(struct output *output, int error, const char *fault)
+/* the order at @at is over */
+static void end_order(struct output *output, size_t at, int error, const char *fault)
 {
-	struct order order = output->orders[0];
+	struct order order = output->orders[at];
 
 	output->order_count--;
-	output->is_ordered = false;
-	memmove(&output->orders[0], &output->orders[1], output->order_count * sizeof(order));
+	memmove(&output->orders[at], &output->orders[at + 1],
+		(output->order_count - at) * sizeof(order));
 	if (order.done)
 		order.done(order.data, error, fault, output->has_state ? &output->state : NULL);
+}
+
+/* the first one, which was being carried out */
+static void answer(struct output *output, int error, const char *fault)
+{
+	output->is_ordered = false;
+	end_order(output, 0, error, fault);
 }
 
 /* all that wait by now are over */
@@ -181,11 +188,6 @@ static int refuse(struct output *output, bool on, char fault[static 192])
 			       output->fault[0] ? output->fault : "its line is not held yet");
 		return -ENODEV;
 	}
-	if (output->order_count == ORDERS_MAX) {
-		(void)snprintf(fault, 192, "%d commands wait for output \"%s\" already", ORDERS_MAX,
-			       output->settings->name);
-		return -EBUSY;
-	}
 	return is_interlocked(output, on, fault) ? -EBUSY : 0;
 }
 
@@ -205,6 +207,8 @@ void output_set(struct output *output, bool on, int64_t for_us, output_callback 
 	if (for_us > 0 && (on || was_on))
 		order.for_us = for_us;
 	output->want = on;
+	if (output->order_count == ORDERS_MAX) /* the last word counts */
+		end_order(output, 1, -ECANCELED, "replaced by later commands");
 	output->orders[output->order_count++] = order;
 	begin_order(output);
 }
