@@ -2,17 +2,20 @@
 """What a fault cost, in numbers, and whether that is within what is promised (issue 3).
 
 A test of a fault ends with `figures(…)`. It asserts the promises, the same for every fault, and
-writes its numbers as a row of a table to the file that IOTD_FIGURES names, if it does:
-tests/RELIABILITY.md is made of such rows.
+writes its numbers as a row of a table to the file that IOTD_FIGURES names, if it does.
+tests/RELIABILITY.md has the table that this program makes of such a file.
 """
 
 import os
+import re
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 
 from iotd_harness import SLOW
 
 IN_FLIGHT = 64  # what was in flight when a line broke may come twice: QoS 1 promises no less
+VARIANT = re.compile(r" with 0x\w+|, (run|MQTT) \d+|(?<=reload refused): .*")
 COLUMNS = ("fault", "readings", "lost", "doubled", "longest gap", "memory")
 
 
@@ -69,3 +72,32 @@ def judge(fault, cost, taken, memory_kib=None, breaks=1, pause=0.0):
     assert lost == 0, numbers
     assert cost.doubled <= IN_FLIGHT * breaks, numbers
     assert cost.gap <= max(cost.gap_allowed, pause), numbers
+
+
+def table(path):
+    """The rows of a run as a table of tests/RELIABILITY.md; variants of a fault share a row."""
+    rows = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            fault, taken, lost, doubled, gap, memory = (cell.strip() for cell in line.split("|")[1:7])
+            gap, interval = (float(text.removesuffix(" ms")) for text in gap.split(" of "))
+            kind = VARIANT.sub("", fault)
+            numbers = [int(text.replace(",", "")) for text in (taken, lost, doubled)]
+            rows.setdefault(kind, []).append(
+                (*numbers, gap / interval, gap, interval, float(memory.split()[0]) if memory else 0)
+            )
+    print("| fault | times | readings | lost | doubled | longest gap | memory |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for kind in sorted(rows, key=str.lower):
+        runs = rows[kind]
+        taken, lost, doubled = (sum(run[i] for run in runs) for i in range(3))
+        _, gap, interval = max(run[3:6] for run in runs)
+        memory = max(run[6] for run in runs)
+        print(
+            f"| {kind} | {len(runs)} | {taken:,} | {lost:,} | {doubled:,} | {gap:.0f} of {interval:.0f} ms"
+            f" | {f'{memory:.1f} MiB' if memory else ''} |"
+        )
+
+
+if __name__ == "__main__":
+    table(sys.argv[1])
