@@ -144,4 +144,4 @@ def test_kilohertz_sensor_skips_rather_than_piles_up(iotd, client, value_file):
     times = [m.time for m in client.wait("sensor/air", count=2000)]
     assert times == sorted(times)
     assert (times[-1] - times[0]) < 3 * SLOW
-    assert len(set(times)) > 0.9 * len(times), "not several at one instant"
+    assert len(set(times)) > 0.8 * len(times), "not several at one instant"  # of a millisecond
