@@ -145,6 +145,8 @@ def attack(attacker, seconds, count):
         sent += AT_A_TIME
         wait, number = ask(attacker)
         waits.append(wait)
+        if seconds:  # twice the rate, so that the client that hears everything can follow
+            time.sleep(max(0, begin + sent / (2 * RATE) - time.monotonic()))
     return sent, time.monotonic() - begin, waits, number
 
 

@@ -228,6 +228,8 @@ def test_commands_may_be_allowed_and_disabled(reloader, client):
     reload(commands={"enabled": False})
     mark = client.mark()
     client.publish("command", {"command": "ping", "id": "deaf"})
+    client.wait("command", match=lambda m: "deaf" in m.text, since=mark)  # the broker sent it
+    client.wait("stats", since=client.mark(), count=2)  # and iotd has turned since
     reload(commands={"enabled": True})
     client.result("ping")
     assert client.all("reply", match=lambda m: m.json.get("id") == "deaf", since=mark) == []
