@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034
+#
+# Sourced by the tests, in the machine, from /job: asserting, waiting, and the hardware and the broker
+# that a test plays. The first assertion that does not hold ends the test, and shows what iotd said.
+set -Eeuo pipefail
+
+topic=iotd/vm   # of every configuration that configure() writes
+heard=/run/heard # every message on the broker: TOPIC PAYLOAD
+config=/etc/iotd.conf
+
+# --- Asserting ------------------------------------------------------------------------------------
+
+checks=0
+
+part() { printf '\n== %s (%s s after the boot)\n' "$*" "$(cut -d' ' -f1 /proc/uptime)"; }
+note() { printf '    %s\n' "$*"; }
+
+show_evidence() {
+	local unit
+	journalctl --sync || true
+	echo "---- the journal of iotd"
+	journalctl -q --no-pager -o short-precise -u 'iotd*' -n 60 || true
+	for unit in $(systemctl list-units -q --plain --all --no-legend 'iotd*.service' | cut -d' ' -f1); do
+		systemctl --no-pager -n 0 status "$unit" || true
+	done
+	[[ ! -e $heard ]] || { echo "---- the last messages" && tail -n 20 "$heard"; }
+}
+
+failed() {
+	trap - ERR
+	printf 'NOT OK - %s\n' "$*"
+	show_evidence
+	printf '\n%d passed, 1 failed\n' "$checks"
+	exit 1
+}
+trap 'failed "line $LINENO: $BASH_COMMAND"' ERR
+
+passed() {
+	checks=$((checks + 1))
+	printf 'ok - %s\n' "$*"
+}
+
+# check WHAT COMMAND...: holds if the command succeeds
+check() {
+	local what=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		passed "$what"
+	else
+		note "$said"
+		failed "$what ($*)"
+	fi
+}
+
+# equal WHAT EXPECTED ACTUAL
+equal() {
+	[[ $2 == "$3" ]] || failed "$1: expected \"$2\", got \"$3\""
+	passed "$1"
+}
+
+# in_time SECONDS COMMAND...: until it succeeds
+in_time() {
+	local until=$((SECONDS + $1))
+	shift
+	until "$@" &>/dev/null; do
+		((SECONDS < until)) || return 1
+		sleep 0.05
+	done
+}
+
+# eventually WHAT COMMAND...: holds if the command succeeds within a minute
+eventually() {
+	local what=$1
+	shift
+	in_time 60 "$@" || failed "$what: not in a minute ($*)"
+	passed "$what"
+}
+
+# done_testing: the last line of a test
+done_testing() {
+	trap - ERR
+	printf '\n%d passed, 0 failed\n' "$checks"
+}
+
+# --- The broker -----------------------------------------------------------------------------------
+
+broker() {
+	systemctl start mosquitto
+	# shellcheck disable=SC2024 # root writes it anyway
+	mosquitto_sub -h localhost -V 5 -q 1 -v -t '#' >"$heard" &
+	in_time 30 is_listening
+}
+
+is_listening() { mosquitto_pub -h localhost -t listening -m yes && grep -q '^listening' "$heard"; }
+
+publish() { mosquitto_pub -h localhost -V 5 -q 1 -t "$topic/$1" -m "$2"; }
+
+# last SUBTOPIC: its latest payload
+last() { history "$1" 1; }
+# history SUBTOPIC N: its latest N payloads, the oldest first
+history() { sed -n "s|^$topic/$1 ||p" "$heard" | tail -n "$2"; }
+
+# heard_as SUBTOPIC FILTER: is jq's FILTER true for the latest payload?
+heard_as() { last "$1" | jq -e "$2" >/dev/null 2>&1; }
+# heard_word SUBTOPIC WORD: is it that word?
+heard_word() { [[ $(last "$1") == "$2" ]]; }
+
+# --- iotd -----------------------------------------------------------------------------------------
+
+package() { # the first version of two that a test may have made of it
+	local packages=(/job/iotd_*.deb)
+	echo "${packages[0]}"
+}
+
+install_iotd() {
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install "${1:-$(package)}" </dev/null
+}
+
+# configure <<<TEXT: the configuration is TEXT and what every one here has; takes effect by a restart
+configure() {
+	{
+		echo 'device = "vm";'
+		echo 'mqtt = { broker = "mqtt://localhost:1883"; reconnect_max = "1s"; };'
+		cat
+	} >"$config"
+	iotd --check -c "$config" || failed "the configuration of the test"
+	systemctl restart iotd
+}
+
+# journal_has PATTERN [OPTION...]: of journalctl
+journal_has() {
+	local pattern=$1
+	shift
+	journalctl --sync
+	journalctl -q --no-pager -u iotd "$@" | grep -qE -- "$pattern"
+}
+
+property() { systemctl show -P "$1" iotd; }
+
+# --- GPIO: the kernel's simulator -----------------------------------------------------------------
+
+# gpio_chip NAME LINES: a chip with that label; its lines are called NAME-0, NAME-1 ...
+gpio_chip() {
+	local root=/sys/kernel/config/gpio-sim line
+	modprobe gpio-sim
+	in_time 10 test -d "$root" || mount -t configfs configfs /sys/kernel/config
+	mkdir -p "$root/$1/bank"
+	echo "$2" >"$root/$1/bank/num_lines"
+	echo "$1" >"$root/$1/bank/label"
+	for ((line = 0; line < $2; line++)); do
+		mkdir "$root/$1/bank/line$line"
+		echo "$1-$line" >"$root/$1/bank/line$line/name"
+	done
+	echo 1 >"$root/$1/live"
+	in_time 10 test -c "$(gpio_node "$1")"
+	udevadm settle
+}
+
+gpio_unplug() { echo 0 >"/sys/kernel/config/gpio-sim/$1/live"; }
+gpio_plug() { echo 1 >"/sys/kernel/config/gpio-sim/$1/live"; }
+
+# gpio_name CHIP, gpio_node CHIP: gpiochipN, /dev/gpiochipN
+gpio_name() { cat "/sys/kernel/config/gpio-sim/$1/bank/chip_name"; }
+gpio_node() { echo "/dev/$(gpio_name "$1")"; }
+
+gpio_line() { # CHIP LINE: what stands for the far end of the line
+	echo "/sys/devices/platform/$(cat "/sys/kernel/config/gpio-sim/$1/dev_name")/$(gpio_name "$1")/sim_gpio$2"
+}
+# pull CHIP LINE up|down: what an input sees
+pull() { echo "pull-$3" >"$(gpio_line "$1" "$2")/pull"; }
+# level CHIP LINE: what an output drives
+level() { cat "$(gpio_line "$1" "$2")/value"; }
+level_is() { [[ $(level "$1" "$2") == "$3" ]]; }
+
+# --- I2C: buses that a program of the tests plays (fakes/chips.h) ---------------------------------
+
+chips=/run/chips # a file for each chip on the bus; and the faults
+
+# usb_bus: plugs in the fake adapter; sets bus to its number
+usb_bus() {
+	modprobe -a i2c-dev vhci-hcd i2c-tiny-usb
+	mkdir -p "$chips"
+	/job/usb-i2c "$chips" &
+	adapter=$! # for tests that unplug it
+	in_time 30 find_bus tiny-usb
+	find_bus tiny-usb
+	udevadm settle
+}
+
+find_bus() { # NAME: sets bus
+	bus=$(i2cdetect -l | awk -v name="$1" '$0 ~ name { sub("i2c-", "", $1); print $1; exit }')
+	[[ -n $bus && -c /dev/i2c-$bus ]]
+}
+
+# chip ADDRESS: one more on the bus, with all registers 0
+chip() { head -c 256 /dev/zero >"$chips/$1"; }
+# registers ADDRESS FIRST BYTE...: in hexadecimal, as are ADDRESS and FIRST
+registers() {
+	local at=$((16#$2)) file=$chips/$1 bytes
+	shift 2
+	printf -v bytes '\\x%s' "$@"
+	printf '%b' "$bytes" | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
+}
+# register ADDRESS REGISTER: what is in it
+register() { od -An -tx1 -j $((16#$2)) -N 1 "$chips/$1" | tr -d ' '; }
+fault() { echo "${*:-}" >"$chips/fault"; }

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced: the machine as QEMU builds it. A frozen machine wakes only in the very same one, so
+# booting, freezing and waking share this.
+
+# KVM only where the processor's own virtualization is behind it: other modules that make a
+# /dev/kvm (some nested hosts have one) do not run a distribution's kernel.
+machine_accelerator() {
+	if [[ -w /dev/kvm && (-d /sys/module/kvm_intel || -d /sys/module/kvm_amd) ]]; then
+		echo kvm
+	else
+		echo tcg
+	fi
+}
+
+# machine_arguments DIR JOB: sets the array arguments; DIR is where the machine was built, JOB the
+# folder that it gets as /job. Left to the caller: drive "root", chardevs "console" and "wake".
+machine_arguments() {
+	local dir=$1 job=$2
+	local -a cpu
+	local -A cpus=([kvm]=host [tcg]="qemu64,-svm") # a plain one: SSE is quicker to emulate than AVX
+
+	cpu=(-cpu "${cpus[$accelerator]}" -accel "$accelerator")
+	[[ $accelerator == kvm ]] || cpu=(-cpu "${cpus[tcg]}" -accel "tcg,tb-size=256,thread=multi")
+	# lsm=yama: with the BPF LSM PID 1 loads a BPF program, which takes 3 s under emulation.
+	arguments=(-machine pc "${cpu[@]}" -m 384 -smp 2
+		-nodefaults -no-user-config -no-reboot -display none
+		-serial chardev:console -serial chardev:wake
+		-kernel "$dir/vmlinux" -initrd "$dir/initrd.img"
+		-append "console=ttyS0 root=/dev/vda rw quiet panic=-1 mitigations=off nokaslr
+			no_timer_check cryptomgr.notests audit=0 lsm=yama systemd.show_status=0"
+		-device virtio-blk-pci,drive=root
+		-fsdev "local,id=job,path=$job,security_model=none"
+		-device virtio-9p-pci,fsdev=job,mount_tag=job
+		-device virtio-rng-pci)
+}
