@@ -118,12 +118,16 @@ static int i2c_dev_open(struct i2c_dev *dev)
 	dev->slave = 0;
 	memset(dev->asked, 0, sizeof(dev->asked));
 	r = i2c_dev_control(dev, I2C_FUNCS, &dev->functions);
+	if (r == 0 && dev->functions == 0) /* i2c-tiny-usb, unplugged: it can do nothing any more */
+		r = -ENODEV;
 	if (r == 0)
 		r = i2c_dev_set_timeout(dev);
 	if (r == 0)
 		return 0;
 
 	i2c_dev_close(dev);
+	if (r == -ENODEV)
+		return -ENOENT;
 	return i2c_dev_transfer_error(-r);
 }
 
@@ -301,7 +305,11 @@ static int i2c_dev_smbus(struct i2c_dev *dev, uint16_t address,
 /* the errno of a transfer for the caller; a device that is gone may be the chip or the adapter */
 static int i2c_dev_verdict(struct i2c_dev *dev, int error)
 {
-	if (error == ENODEV) {
+	/* EIO may be an unplug, too (i2c-tiny-usb): the next transfer opens it again */
+	if (error == EIO)
+		i2c_dev_close(dev);
+	/* EOPNOTSUPP: of an adapter that could do it when it was opened */
+	if (error == ENODEV || error == EOPNOTSUPP) {
 		int r;
 
 		i2c_dev_close(dev);
