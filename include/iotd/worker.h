@@ -43,10 +43,11 @@ struct worker_job {
 
 /**
  * workers_new() - a pool
+ * @name: of its threads, as `ps -L` and `top -H` show it; at most 15 bytes, which stay where they are
  * @threads: the most that may run at one time, 1 .. 1024; a job that hangs keeps one
  * Return: 0; -EINVAL @threads; -ENOMEM.
  */
-int workers_new(struct workers **ret, struct reactor *reactor, size_t threads);
+int workers_new(struct workers **ret, struct reactor *reactor, const char *name, size_t threads);
 
 /**
  * workers_free() - end the pool: waits for running jobs up to @timeout_us, drops those that wait

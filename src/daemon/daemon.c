@@ -383,9 +383,11 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0)
 		r = log_start();
 	if (r == 0)
-		r = workers_new(&daemon->workers, daemon->reactor, HARDWARE_THREADS_MOST);
+		r = workers_new(&daemon->workers, daemon->reactor, "iotd-work",
+				HARDWARE_THREADS_MOST);
 	if (r == 0)
-		r = workers_new(&daemon->file_workers, daemon->reactor, FILE_THREADS_MOST);
+		r = workers_new(&daemon->file_workers, daemon->reactor, "iotd-file",
+				FILE_THREADS_MOST);
 	if (r == 0)
 		r = hardware_new(&daemon->hardware, daemon->workers, daemon->file_workers,
 				 daemon->settings, options->simulate);

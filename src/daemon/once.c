@@ -189,9 +189,9 @@ static int ask(struct once *once, const struct daemon_options *options)
 
 	r = reactor_new(&once->reactor);
 	if (r == 0)
-		r = workers_new(&once->workers, once->reactor, HARDWARE_THREADS_MOST);
+		r = workers_new(&once->workers, once->reactor, "iotd-work", HARDWARE_THREADS_MOST);
 	if (r == 0)
-		r = workers_new(&once->file_workers, once->reactor, FILE_THREADS_MOST);
+		r = workers_new(&once->file_workers, once->reactor, "iotd-file", FILE_THREADS_MOST);
 	if (r == 0)
 		r = hardware_new(&once->hardware, once->workers, once->file_workers, once->settings,
 				 options->simulate);

@@ -55,6 +55,7 @@ struct worker_key {
 
 struct workers {
 	struct reactor *reactor;
+	const char *name;
 	struct reactor_call hand_over;
 	struct reactor_timer retry; /* for a thread; reactor's thread only, as are the next ones */
 	bool is_short;		    /* and that was logged */
@@ -178,6 +179,7 @@ static void *worker_main(void *argument)
 {
 	struct workers *workers = argument;
 
+	(void)pthread_setname_np(pthread_self(), workers->name);
 	(void)pthread_mutex_lock(&workers->mutex);
 	while (!workers->is_stopping) {
 		struct worker_key *key;
@@ -432,7 +434,7 @@ struct worker_key *worker_key_free(struct worker_key *key)
 	return NULL;
 }
 
-int workers_new(struct workers **ret, struct reactor *reactor, size_t threads)
+int workers_new(struct workers **ret, struct reactor *reactor, const char *name, size_t threads)
 {
 	pthread_condattr_t attributes;
 	struct workers *workers;
@@ -448,6 +450,7 @@ int workers_new(struct workers **ret, struct reactor *reactor, size_t threads)
 		return -ENOMEM;
 	}
 	workers->reactor = reactor;
+	workers->name = name;
 	workers->limit = threads;
 	workers->hand_over.run = hand_over;
 	workers->retry.fire = retry_due;

@@ -306,7 +306,7 @@ static int run(struct iot *iot)
 	r = reactor_new(&iot->reactor);
 	if (r < 0)
 		return r;
-	r = workers_new(&iot->workers, iot->reactor, 2);
+	r = workers_new(&iot->workers, iot->reactor, "work", 2);
 	if (r < 0)
 		return r;
 	r = worker_key_new(&iot->sensor_key, iot->workers, 0);

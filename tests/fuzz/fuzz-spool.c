@@ -340,7 +340,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	folder_enter();
 	if (!reactor) {
 		must(reactor_new_virtual(&reactor, 0) == 0);
-		must(workers_new(&workers, reactor, 1) == 0);
+		must(workers_new(&workers, reactor, "work", 1) == 0);
 	}
 	remove_files();
 	make_file(&input);

@@ -453,7 +453,7 @@ static void setup(void)
 	events.link_changed = link_changed;
 	control.execute = execute;
 	ck_assert_int_eq(reactor_new(&reactor), 0);
-	ck_assert_int_eq(workers_new(&workers, reactor, 2), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", 2), 0);
 	spool_parts.reactor = reactor;
 	ck_assert_int_eq(spool_new(&spool, &spool_parts), 0);
 }

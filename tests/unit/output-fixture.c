@@ -143,7 +143,7 @@ static struct output_rules rules = { blocked_by, went_off };
 
 static void set_up_parts(void)
 {
-	ck_assert_int_eq(workers_new(&workers, reactor, 4), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", 4), 0);
 	parts.reactor = reactor;
 	interlocked = false;
 	pin_count = 0;

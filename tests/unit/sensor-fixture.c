@@ -176,7 +176,7 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 
 static void set_up_parts(void)
 {
-	ck_assert_int_eq(workers_new(&workers, reactor, 4), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", 4), 0);
 	ck_assert_int_eq(worker_key_new(&key, workers, 0), 0);
 	parts.reactor = reactor;
 	reactor_thread = pthread_self();

@@ -58,7 +58,7 @@ static void set_up(void)
 	ck_assert_int_eq(unsetenv("WATCHDOG_USEC"), 0);
 	ck_assert_int_eq(unsetenv("WATCHDOG_PID"), 0);
 	ck_assert_int_eq(reactor_new(&reactor), 0);
-	ck_assert_int_eq(workers_new(&workers, reactor, 2), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", 2), 0);
 	is_healthy = true;
 	asked = logged = 0;
 }

@@ -357,7 +357,7 @@ static void open_with_file(uint64_t max_size)
 static void start_pool(void)
 {
 	ck_assert_int_eq(reactor_new_virtual(&reactor, USEC_PER_SEC), 0);
-	ck_assert_int_eq(workers_new(&workers, reactor, 1), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", 1), 0);
 	listen_to_spool();
 }
 
@@ -1052,7 +1052,7 @@ static _Noreturn void run_child(int fd, int number, unsigned int seed)
 	struct task *task;
 
 	if (reactor_new_virtual(&reactor, USEC_PER_SEC) < 0 ||
-	    workers_new(&workers, reactor, 1) < 0)
+	    workers_new(&workers, reactor, "work", 1) < 0)
 		_exit(1);
 	parts.reactor = reactor;
 	parts.workers = workers;

@@ -85,7 +85,7 @@ static void setup(size_t threads)
 	unguarded = 0;
 	if (!reactor)
 		ck_assert_int_eq(reactor_new_virtual(&reactor, 0), 0);
-	ck_assert_int_eq(workers_new(&workers, reactor, threads), 0);
+	ck_assert_int_eq(workers_new(&workers, reactor, "work", threads), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		ck_assert_int_eq(worker_key_new(&keys[i], workers, 0), 0);
 	ck_assert_int_eq(sem_init(&begun, 0, 0), 0);
