@@ -19,9 +19,9 @@ struct fake_line {
 	int ends[2]; /* of the pipe; -1: none */
 	bool level;
 	int request_error;
-	int requests, takes, frees;
-	int64_t times_us[32]; /* of requests */
-	int gate;	      /* the next job reads a byte from here first; -1: not */
+	atomic_int requests, takes, frees; /* counted by workers */
+	int64_t times_us[32];		   /* of requests */
+	int gate;			   /* the next job reads a byte from here first; -1: not */
 	atomic_int hangs;
 };
 
