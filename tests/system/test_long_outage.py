@@ -5,10 +5,8 @@ None is lost, the oldest come first, it is caught up within two minutes while ne
 in 32 MiB, and commands are answered meanwhile. A short form runs each time, the long one at night.
 """
 
-import itertools
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -16,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from iotd_ask import Asker
 from iotd_broker import Broker
 from iotd_figures import Cost, judge
 from iotd_harness import BEAT, PREFIX, SLOW, Process, configuration, file_sensor, output
-from iotd_light import END, Light
+from iotd_light import END
 
 SENSORS, INTERVAL = 100, 0.1
 MEMORY_KIB = 32 << 10
 REPLY_MS = 250
-PACE = 0.01  # from one command to the next
+PLEASE = [{"command": "ping"}, {"command": "stats"}, {"command": "toggle", "name": "pump"}]
 
 
 class Follower(Process):
@@ -66,53 +65,6 @@ print(late, file=sys.stderr)
         self.signal(signal.SIGTERM)
         self.wait()
         return float(self.text())
-
-
-class Asker:
-    """Sends a command each PACE seconds and takes the time of each reply."""
-
-    def __init__(self, port):
-        self.line = Light(port, "light-asker", f"{PREFIX}/status", f"{PREFIX}/reply")
-        self.times = []
-        self._ids = itertools.count()
-        self._commands = itertools.cycle(
-            [
-                {"command": "ping"},
-                {"command": "stats"},
-                {"command": "toggle", "name": "pump"},
-            ]
-        )
-
-    def wait_online(self):
-        self._receive(lambda topic, payload, old: payload == b"online" and not old, 30 * SLOW)
-
-    def ask(self, command):
-        """Return: the result."""
-        number, replies = next(self._ids), []
-
-        def is_reply(topic, payload, _):
-            reply = json.loads(payload) if topic.endswith(b"/reply") else {}
-            replies.append(reply)
-            return reply.get("id") == number
-
-        self.line.publish(f"{PREFIX}/command", json.dumps({**command, "id": number}))
-        self._receive(is_reply, 10 * SLOW)
-        assert replies[-1]["ok"], replies
-        return replies[-1]["result"]
-
-    def measure(self):
-        begin = time.monotonic()
-        self.ask(next(self._commands))
-        self.times.append((time.monotonic() - begin) * 1000)
-        time.sleep(max(0, begin + PACE - time.monotonic()))  # the pace of the commands
-
-    def _receive(self, match, timeout):
-        """Until a message matches, which is the last that is looked at."""
-        deadline = time.monotonic() + timeout
-        while select.select([self.line], [], [], max(0, deadline - time.monotonic()))[0]:
-            if any(match(*message) for message in self.line.receive()):
-                return
-        raise AssertionError(f"nothing from iotd in {timeout:g} s")
 
 
 def percentile(values, share):
@@ -190,7 +142,7 @@ def test_outage_at_a_thousand_readings_a_second(
         env=BEAT,
     )
     asker.wait_online()
-    asker.measure()
+    asker.measure(PLEASE)
     mark = follower.log.mark()
 
     keeper.process.signal(signal.SIGTERM)
@@ -203,7 +155,7 @@ def test_outage_at_a_thousand_readings_a_second(
     asker = Asker(keeper.port)
     asker.wait_online()
     while not follower.catches_up(mark) and time.time() - back < seconds * SLOW:
-        asker.measure()
+        asker.measure(PLEASE)
     caught_up = (follower.catches_up(mark) or time.time()) - back
     taken = count_taken(asker)
     machine = metronome.latest()
