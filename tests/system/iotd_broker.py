@@ -218,20 +218,23 @@ class Proxy:
         try:
             if data and other:
                 other.sendall(data)
-        except OSError:
-            data = b""
+        except OSError:  # what it said before it closed is still to be read, and then its end
+            self._ignore(side)
         if not data:
             self._drop(side)
+
+    def _ignore(self, side):
+        try:
+            self._selector.unregister(side)
+        except KeyError:  # a mute one, or at its end
+            pass
 
     def _drop(self, side):
         other = self._peers.get(side)
         for one in (side, other):
             if one in self._peers:
                 del self._peers[one]
-                try:
-                    self._selector.unregister(one)
-                except KeyError:  # a mute one
-                    pass
+                self._ignore(one)
                 one.close()
 
 

@@ -233,6 +233,7 @@ def test_on_exit_on(outputs, broker, client):
     daemon = outputs({**PUMP, "on_exit": "on"})
     assert daemon.stop()[0] == 0
     assert retained(broker.port)["output/pump"].json["state"] == "on"
+    client.state("pump", "on")
     assert states(client) == ["off", "on"]
 
 
