@@ -8,6 +8,7 @@ IOTD_FIGURES names a file for the figures of the faults (iotd_figures.py).
 
 import os
 import time
+import zlib
 
 import pytest
 
@@ -22,6 +23,12 @@ from iotd_peer import Peer
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, or measures: nothing may run beside it")
     config.addinivalue_line("markers", "nightly: takes ten minutes or more: ./dev test nightly")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Workers of pytest-xdist are given neighbours: what takes long is not to be among its like."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
 
 
 @pytest.fixture
