@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* An output's own state, shared by its task (output.c) and what moves it (output-moves.c). */
+
+#include "line.h"
+
+#define ORDERS_MAX 64 /* commands that wait; of more the earliest are dropped */
+
+/* a command */
+struct order {
+	bool on;
+	int64_t for_us; /* go back after this; 0: never */
+	output_callback done;
+	void *data;
+};
+
+struct output {
+	const struct device_parts *parts;
+	const struct output_settings *settings;
+	struct output_rules *rules;
+	struct line *line;
+	struct task *task;
+	struct reactor_io io; /* only for the chip's end */
+	struct future wake;
+	bool is_lost, was_open;
+
+	bool want;		/* the intention: where the last command or rule sends it */
+	bool target, is_wanted; /* what the line has to be driven to next */
+	bool may_be_on;
+	bool has_state; /* the line is ours, and state is where it is */
+	struct state state;
+	int64_t back_us; /* armed when the line has been driven; 0: no way back */
+	struct reactor_timer back, limit, away;
+	int64_t limit_from_us; /* when max_on began to count */
+	bool is_away;	       /* on_disconnect is due */
+	int64_t give_up_us;    /* when to stop waiting for interlocked outputs */
+
+	struct order orders[ORDERS_MAX]; /* the earliest first */
+	size_t order_count;
+	bool is_ordered; /* the first of them is being carried out */
+	struct future exited;
+
+	enum device_status status;
+	unsigned int failures;
+	int64_t failed_since_us;
+	char fault[192];
+};
+
+/** output_init_timers() - what they do when they fire */
+void output_init_timers(struct output *output);
+
+/** output_note_state() - the line has been driven, or taken over, at @on: tell, and let max_on count */
+void output_note_state(struct output *output, bool on);
+
+/** output_begin_order() - the earliest command that waits, unless something is to be done already */
+void output_begin_order(struct output *output);
+
+/** output_answer() - the command that is being carried out is over */
+void output_answer(struct output *output, int error, const char *fault);
+
+/** output_drop_orders() - all commands that wait by now are over */
+void output_drop_orders(struct output *output, int error, const char *fault);
+
+/** output_move_alone() - not by a command, and before all commands; what cannot be done is logged, for nobody waits for an answer */
+void output_move_alone(struct output *output, bool on, const char *why);
