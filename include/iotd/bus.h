@@ -100,9 +100,19 @@ static inline void i2c_device_freep(struct i2c_device **device)
 
 struct gpio_line;
 
+/* room for gpio_line's place */
+#define GPIO_PLACE_SIZE 96
+
+/** struct gpio_kept - the descriptor of an output's line that outlived the process that asked for it */
+struct gpio_kept {
+	int fd;
+	char place[GPIO_PLACE_SIZE]; /* gpio_line's, as it was then */
+};
+
 /** struct gpio_request - what to ask a chip for */
 struct gpio_request {
 	const struct line_settings *line;
+	const struct gpio_kept *kept; /* outputs: take this over if it is that line; NULL: none */
 	bool output;
 	enum line_edge edge;	  /* inputs */
 	int64_t debounce_us;	  /* inputs; 0 none */
@@ -130,6 +140,8 @@ struct gpio_ops {
 struct gpio_line {
 	const struct gpio_ops *ops;
 	int fd; /* EPOLLIN: events wait; EPOLLHUP, EPOLLERR: the chip is gone. -1: outputs of the emulation */
+	/* of an output: which line and how it is held, "gpiochip0.22.active-high.as-is"; "": no other process could use @fd */
+	char place[GPIO_PLACE_SIZE];
 };
 
 /** struct gpio - where lines come from: gpio_kernel, or gpio_emulated of sim.h */
@@ -138,8 +150,10 @@ struct gpio {
 	 * request() - take a line
 	 * @fault: on failure, why in words for a person (who holds the line, which lines there are)
 	 *
-	 * Return: 0; -ENOENT no such chip or line; -EBUSY another program holds it; -EINVAL the chip
-	 * cannot do what is asked; -EACCES; -ENODEV; -ENOMEM.
+	 * With @request->kept nothing is asked for: the line keeps its level, whatever initial says,
+	 * and kept->fd is the line's on success. Return: 0; -ENOENT no such chip or line; -EBUSY
+	 * another program holds it; -EINVAL the chip cannot do what is asked; -ESTALE kept is
+	 * another line, held in another way, or its chip was unplugged; -EACCES; -ENODEV; -ENOMEM.
 	 */
 	int (*request)(struct gpio_line **ret, const struct gpio_request *request,
 		       char fault[static 192]);

@@ -11,11 +11,20 @@
  * An output that shall keep its level is asked for as it is, read, and made an output of that
  * level within the same request (GPIO_V2_LINE_SET_CONFIG_IOCTL): to give it back in between would
  * let it move, and a configuration without values would drive it to 0.
+ *
+ * An output's descriptor may outlive the process (systemd keeps it) and comes back with the place
+ * that it had: chip, line, polarity and bias. libgpiod cannot take a descriptor over, so such a line
+ * is read and driven by the kernel's own ioctls (<linux/gpio.h>, GPIO_V2_LINE_GET_VALUES_IOCTL and
+ * GPIO_V2_LINE_SET_VALUES_IOCTL); its configuration is not touched, so it does not move.
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gpiod.h>
+#include <linux/gpio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
 #include "gpio-chip.h"
 
@@ -27,7 +36,7 @@
 
 struct kernel_line {
 	struct gpio_line line;
-	struct gpiod_line_request *request;
+	struct gpiod_line_request *request;	/* NULL: the descriptor was taken over */
 	struct gpiod_edge_event_buffer *events; /* inputs */
 	unsigned int offset;
 };
@@ -35,6 +44,11 @@ struct kernel_line {
 static void chip_closep(struct gpiod_chip **chip)
 {
 	gpiod_chip_close(*chip);
+}
+
+static void chip_info_freep(struct gpiod_chip_info **info)
+{
+	gpiod_chip_info_free(*info);
 }
 
 static void line_settings_freep(struct gpiod_line_settings **settings)
@@ -58,6 +72,8 @@ static void kernel_line_free(struct gpio_line *base)
 
 	if (line->request)
 		gpiod_line_request_release(line->request);
+	else
+		closep(&line->line.fd);
 	gpiod_edge_event_buffer_free(line->events);
 	free(line);
 }
@@ -161,11 +177,35 @@ static int line_error(int error)
 	return error == ENODEV ? -ENODEV : -EIO;
 }
 
+/* one line a request, so it is always bit 0 */
+static int kept_line_get(int fd, bool *ret_on)
+{
+	struct gpio_v2_line_values values = { .mask = 1 };
+
+	if (ioctl(fd, GPIO_V2_LINE_GET_VALUES_IOCTL, &values) < 0)
+		return -errno;
+	*ret_on = values.bits & 1;
+	return 0;
+}
+
+static int kept_line_set(int fd, bool on)
+{
+	struct gpio_v2_line_values values = { .bits = on, .mask = 1 };
+
+	return ioctl(fd, GPIO_V2_LINE_SET_VALUES_IOCTL, &values) < 0 ? line_error(errno) : 0;
+}
+
 static int kernel_line_get(struct gpio_line *base, bool *ret_on)
 {
 	struct kernel_line *line = container_of(base, struct kernel_line, line);
-	enum gpiod_line_value value = gpiod_line_request_get_value(line->request, line->offset);
+	enum gpiod_line_value value;
+	int r;
 
+	if (!line->request) {
+		r = kept_line_get(base->fd, ret_on);
+		return r < 0 ? line_error(-r) : 0;
+	}
+	value = gpiod_line_request_get_value(line->request, line->offset);
 	if (value == GPIOD_LINE_VALUE_ERROR)
 		return line_error(errno);
 	*ret_on = value == GPIOD_LINE_VALUE_ACTIVE;
@@ -178,6 +218,8 @@ static int kernel_line_set(struct gpio_line *base, bool on)
 
 	if (line->events)
 		return -EPERM;
+	if (!line->request)
+		return kept_line_set(base->fd, on);
 	if (gpiod_line_request_set_value(line->request, line->offset,
 					 on ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE) <
 	    0)
@@ -285,6 +327,37 @@ static int kernel_line_prepare(struct kernel_line *line, struct gpiod_chip *chip
 	return request->initial == MOVE_KEEP ? line_keep(line, request) : 0;
 }
 
+/* what must be the same for a kept descriptor to be this line */
+static int line_place(char place[static GPIO_PLACE_SIZE], struct gpiod_chip *chip,
+		      unsigned int offset, const struct line_settings *where)
+{
+	static const char *const biases[] = {
+		[BIAS_AS_IS] = "as-is",
+		[BIAS_DISABLED] = "no-bias",
+		[BIAS_PULL_UP] = "pull-up",
+		[BIAS_PULL_DOWN] = "pull-down",
+	};
+	cleanup(chip_info_freep) struct gpiod_chip_info *info = gpiod_chip_get_info(chip);
+
+	if (!info)
+		return -errno;
+	(void)snprintf(place, GPIO_PLACE_SIZE, "%.32s.%u.%s.%s", gpiod_chip_info_get_name(info),
+		       offset, where->active_low ? "active-low" : "active-high",
+		       biases[where->bias]);
+	return 0;
+}
+
+static int kernel_line_take_over(struct kernel_line *line, const struct gpio_kept *kept)
+{
+	bool on;
+
+	/* ENODEV: unplugged; others: no line at all */
+	if (strcmp(kept->place, line->line.place) != 0 || kept_line_get(kept->fd, &on) < 0)
+		return -ESTALE;
+	line->line.fd = kept->fd;
+	return 0;
+}
+
 static int gpio_kernel_request(struct gpio_line **ret, const struct gpio_request *request,
 			       char fault[static FAULT_SIZE])
 {
@@ -301,14 +374,22 @@ static int gpio_kernel_request(struct gpio_line **ret, const struct gpio_request
 	if (!line)
 		return -ENOMEM;
 	line->line.ops = &kernel_line_ops;
+	line->line.fd = -1;
 	r = gpio_chip_find_line(&line->offset, chip, request->line, fault);
+	if (r == 0 && request->output)
+		r = line_place(line->line.place, chip, line->offset, request->line);
 	if (r < 0)
 		return r;
 
-	r = kernel_line_prepare(line, chip, request);
-	if (r < 0)
-		return gpio_chip_refuse(chip, line->offset, request->line->chip, -r, fault);
-
+	if (request->output && request->kept) {
+		r = kernel_line_take_over(line, request->kept);
+		if (r < 0)
+			return r;
+	} else {
+		r = kernel_line_prepare(line, chip, request);
+		if (r < 0)
+			return gpio_chip_refuse(chip, line->offset, request->line->chip, -r, fault);
+	}
 	*ret = &take_ptr(line)->line;
 	return 0;
 }

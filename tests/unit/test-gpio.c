@@ -11,9 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gpiod.h>
+#include <linux/gpio.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "fixture.h"
 
@@ -302,6 +305,35 @@ uint64_t gpiod_edge_event_get_timestamp_ns(struct gpiod_edge_event *event)
 unsigned long gpiod_edge_event_get_line_seqno(struct gpiod_edge_event *event)
 {
 	return event->sequence;
+}
+
+const char *gpiod_chip_info_get_name(struct gpiod_chip_info *info)
+{
+	(void)info;
+	return fake.chip->path + strlen("/dev/");
+}
+
+/* a line that was taken over: what the kernel does with the descriptor itself */
+int ioctl(int fd, unsigned long request, ...)
+{
+	struct gpio_v2_line_values *values;
+	va_list arguments;
+
+	va_start(arguments, request);
+	values = va_arg(arguments, struct gpio_v2_line_values *);
+	va_end(arguments);
+	ck_assert_uint_eq(values->mask, 1);
+	if (fd != fake.pipe[0])
+		return fail_with(ENOTTY);
+	if (request == GPIO_V2_LINE_GET_VALUES_IOCTL) {
+		values->bits = fake.value == GPIOD_LINE_VALUE_ACTIVE;
+		return fake.get_error ? fail_with(fake.get_error) : 0;
+	}
+	ck_assert_uint_eq(request, GPIO_V2_LINE_SET_VALUES_IOCTL);
+	if (fake.set_error)
+		return fail_with(fake.set_error);
+	fake.value = values->bits & 1 ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE;
+	return 0;
 }
 
 /* --- Tests --------------------------------------------------------------------------------------- */
@@ -624,6 +656,88 @@ START_TEST(a_line_that_somebody_nameless_holds)
 }
 END_TEST
 
+static const struct {
+	struct line_settings where;
+	const char *place;
+} places[] = {
+	{ { .chip = chip_text, .offset = 17 }, "gpiochip0.17.active-high.as-is" },
+	{ { .chip = chip_text, .offset = 18 }, "gpiochip0.18.active-high.as-is" },
+	{ { .chip = chip_text, .offset = 17, .active_low = true },
+	  "gpiochip0.17.active-low.as-is" },
+	{ { .chip = chip_text, .offset = 17, .bias = BIAS_PULL_UP },
+	  "gpiochip0.17.active-high.pull-up" },
+	{ { .chip = chip_text, .offset = 17, .bias = BIAS_PULL_DOWN },
+	  "gpiochip0.17.active-high.pull-down" },
+	{ { .chip = chip_text, .offset = 17, .bias = BIAS_DISABLED },
+	  "gpiochip0.17.active-high.no-bias" },
+};
+
+START_TEST(an_output_has_a_place)
+{
+	where = places[_i].where;
+	ask_output(MOVE_OFF);
+	ck_assert_str_eq(line->place, places[_i].place);
+}
+END_TEST
+
+static struct gpio_kept kept;
+
+static void keep_line(void)
+{
+	kept.fd = fake.pipe[0];
+	(void)snprintf(kept.place, sizeof(kept.place), "%s", places[0].place);
+	request.output = true;
+	request.kept = &kept;
+}
+
+START_TEST(a_kept_line_is_taken_over_without_being_asked_for)
+{
+	enum gpiod_line_value level = _i ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE;
+	bool on = !_i;
+
+	keep_line();
+	fake.value = level;
+	request.initial = _i ? MOVE_OFF : MOVE_ON; /* neither moves it */
+	ask();
+	ck_assert_int_eq(fake.requests_held + fake.reconfigures, 0);
+	ck_assert_int_eq((int)fake.value, (int)level);
+	ck_assert_int_eq(line->fd, fake.pipe[0]);
+	ck_assert_str_eq(line->place, kept.place);
+	ck_assert_int_eq(gpio_line_get(line, &on), 0);
+	ck_assert(on == !!_i);
+	ck_assert_int_eq(gpio_line_set(line, !_i), 0);
+	ck_assert_int_eq(gpio_line_get(line, &on), 0);
+	ck_assert(on == !_i);
+	fake.get_error = fake.set_error = ENODEV;
+	ck_assert_int_eq(gpio_line_get(line, &on), -ENODEV);
+	ck_assert_int_eq(gpio_line_set(line, true), -ENODEV);
+	line = gpio_line_free(line);
+	ck_assert_int_eq(fcntl(kept.fd, F_GETFD), -1); /* it was closed */
+	ck_assert_int_eq(fake.releases, 0);
+}
+END_TEST
+
+START_TEST(a_kept_descriptor_of_another_line_is_left_alone)
+{
+	keep_line();
+	where = places[_i].where;
+	if (_i == 0)
+		fake.get_error = ENODEV; /* the chip was unplugged, and is back */
+	assert_refused(-ESTALE, "");
+	ck_assert_int_ge(fcntl(kept.fd, F_GETFD), 0);
+	ck_assert_int_eq(fake.requests_held, 0);
+}
+END_TEST
+
+START_TEST(a_kept_descriptor_that_is_no_line_is_left_alone)
+{
+	keep_line();
+	kept.fd = fake.pipe[1];
+	assert_refused(-ESTALE, "");
+	ck_assert_int_ge(fcntl(kept.fd, F_GETFD), 0);
+}
+END_TEST
+
 START_TEST(free_takes_null)
 {
 	ck_assert_ptr_null(gpio_line_free(NULL));
@@ -657,6 +771,11 @@ static Suite *suite(void)
 	tcase_add_loop_test(lines, an_output_that_keeps_its_level_never_lets_go, 0, 2);
 	tcase_add_test(lines, an_output_is_first_asked_for_as_it_is);
 	tcase_add_test(lines, an_output_whose_level_cannot_be_read_is_given_back);
+	tcase_add_loop_test(lines, an_output_has_a_place, 0, (int)ARRAY_SIZE(places));
+	tcase_add_loop_test(lines, a_kept_line_is_taken_over_without_being_asked_for, 0, 2);
+	tcase_add_loop_test(lines, a_kept_descriptor_of_another_line_is_left_alone, 0,
+			    (int)ARRAY_SIZE(places));
+	tcase_add_test(lines, a_kept_descriptor_that_is_no_line_is_left_alone);
 	tcase_add_test(lines, free_takes_null);
 	suite_add_tcase(suite, lines);
 	return suite;
