@@ -39,7 +39,60 @@ struct future *notify_stopping(struct notify *notify);
 /** notify_status() - STATUS=, one line for `systemctl status` */
 void notify_status(struct notify *notify, const char *text);
 
+/** notify_key() - the key under which systemd is told, for what shall be heard in order with it */
+struct worker_key *notify_key(const struct notify *notify);
+
 static inline void notify_freep(struct notify **notify)
 {
 	*notify = notify_free(*notify);
+}
+
+/* --- descriptors that outlive the process ---------------------------------------------------- */
+
+/* systemd's limit, with the NUL; a name has no control character and no ':' */
+#define FDSTORE_NAME_SIZE 256
+
+struct fdstore;
+
+/**
+ * fdstore_new() - with what systemd kept from an earlier run (sd_listen_fds_with_names(3))
+ * @key: notify_key()
+ *
+ * Without $NOTIFY_SOCKET nothing is kept. Before other threads read the environment. Return: 0; -ENOMEM.
+ */
+int fdstore_new(struct fdstore **ret, struct worker_key *key);
+
+/**
+ * fdstore_free() - what was not taken is closed here; systemd keeps what it has. After
+ * workers_free(). NULL is fine. Returns NULL
+ */
+struct fdstore *fdstore_free(struct fdstore *store);
+
+/** fdstore_has_service() - false: there is nobody to keep anything */
+bool fdstore_has_service(const struct fdstore *store);
+
+/**
+ * fdstore_take() - the descriptor that was kept under a name
+ * @match: true for the name that is wanted
+ * @name:  set to it
+ * Return: the descriptor, the caller's from now on; -1 there is none. systemd keeps its copy.
+ */
+int fdstore_take(struct fdstore *store, bool (*match)(const void *data, const char *name),
+		 const void *data, char name[static FDSTORE_NAME_SIZE]);
+
+/**
+ * fdstore_put() - have systemd keep a copy of @fd as @name until fdstore_remove(), for this process
+ * and later ones
+ *
+ * systemd does not answer: what is beyond FileDescriptorStoreMax= is not kept, which only systemd logs.
+ * Return: 0; -EMFILE; -ENOMEM; -EAGAIN no thread.
+ */
+int fdstore_put(struct fdstore *store, const char *name, int fd);
+
+/** fdstore_remove() - have systemd close what it keeps as @name; it does so soon */
+void fdstore_remove(struct fdstore *store, const char *name);
+
+static inline void fdstore_freep(struct fdstore **store)
+{
+	*store = fdstore_free(*store);
 }

@@ -179,6 +179,11 @@ struct notify *notify_free(struct notify *notify)
 	return NULL;
 }
 
+struct worker_key *notify_key(const struct notify *notify)
+{
+	return notify->key;
+}
+
 void notify_ready(struct notify *notify)
 {
 	if (notify->was_ready)
