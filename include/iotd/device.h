@@ -29,12 +29,40 @@ struct device_events {
 	void (*state)(struct device_events *events, const struct state *state);
 };
 
+/** struct line_times - what is to move an output later, by reactor_now()'s clock, which all processes share */
+struct line_times {
+	int64_t back_us;       /* when the time of a command is over; 0: never */
+	int64_t limit_from_us; /* since when max_on counts; 0: it does not */
+	bool back_on;	       /* where it goes at back_us */
+};
+
+/**
+ * struct line_store - the joint to where outputs' lines outlive the process; called on the reactor
+ *
+ * So an output does not move when iotd is restarted, upgraded or killed.
+ */
+struct line_store {
+	/** the line of @output in an earlier run; kept->fd is the caller's then. False: none */
+	bool (*take)(struct line_store *store, const char *output, struct gpio_kept *kept,
+		     struct line_times *times);
+	/** keep @line as that of @output until remove() */
+	void (*put)(struct line_store *store, const char *output, const struct gpio_line *line);
+	/** for who takes the line next */
+	void (*remember)(struct line_store *store, const char *output,
+			 const struct line_times *times);
+	/** do not keep the line of @output that was at @place any more */
+	void (*remove)(struct line_store *store, const char *output, const char *place);
+	/** true for a while after remove(): a line that is held may be so by the store, and come free */
+	bool (*is_letting_go)(struct line_store *store);
+};
+
 /** struct device_parts - what devices work with; all of it must outlive them */
 struct device_parts {
 	struct reactor *reactor;
 	struct device_events *events;
 	struct stats *stats;
-	int64_t epoch_us; /* reactor time that schedules are multiples from */
+	int64_t epoch_us;	  /* reactor time that schedules are multiples from */
+	struct line_store *store; /* NULL: lines end with the process */
 };
 
 /* --- channels: from a driver's numbers to what is published ---------------------------------- */
@@ -166,8 +194,11 @@ int output_new(struct output **ret, const struct device_parts *parts,
 	       const struct output_settings *settings, const struct gpio *gpio,
 	       struct worker_key *key, struct output_rules *rules);
 
-/** output_free() - releases the line as it is. NULL is fine. Returns NULL */
+/** output_free() - releases the line as it is, which a store keeps. NULL is fine. Returns NULL */
 struct output *output_free(struct output *output);
+
+/** output_remove() - the same, but no store keeps the line: the configuration does not want it any more */
+void output_remove(struct output *output);
 
 /** output_callback - @fault says why @error is not 0; @state is where it is now */
 typedef void (*output_callback)(void *data, int error, const char *fault,

@@ -176,7 +176,7 @@ static void keep_output(struct plan *plan, struct output *output)
 	}
 	if (!now)
 		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_OUTPUT, before->name);
-	output_free(output);
+	output_remove(output);
 	plan->changes.stopped++;
 }
 

@@ -156,6 +156,8 @@ static int input_opened(struct task *task, int result)
 {
 	struct input *input = task_data(task);
 
+	if (line_comes_free(input->line, result)) /* it was an output's */
+		return task_sleep(task, LINE_SOON_US, input_open);
 	if (result < 0)
 		return input_failed(task, result);
 	input->is_lost = false;

@@ -7,6 +7,8 @@
 #include "iotd/log.h"
 #include "line.h"
 
+#define CONSUMER_PREFIX "iotd:"
+
 static int line_job(struct worker_job *job)
 {
 	struct line *line = container_of(job, struct line, job);
@@ -16,8 +18,12 @@ static int line_job(struct worker_job *job)
 	switch (line->operation) {
 	case LINE_OPEN:
 		line->held = gpio_line_free(line->held);
+		line->request.kept = line->kept.fd >= 0 ? &line->kept : NULL;
 		r = line->gpio->request(&line->held, &line->request, line->fault);
-		return r < 0 ? r : gpio_line_get(line->held, &line->on);
+		if (r < 0)
+			return r;
+		line->kept.fd = -1; /* it is the line's now */
+		return gpio_line_get(line->held, &line->on);
 	case LINE_GET:
 		return gpio_line_get(line->held, &line->on);
 	case LINE_SET:
@@ -32,6 +38,7 @@ static int line_job(struct worker_job *job)
 static void line_destroy(struct line *line)
 {
 	gpio_line_free(line->held);
+	closep(&line->kept.fd);
 	free(line->where.chip);
 	free(line->where.name);
 	free(line);
@@ -62,8 +69,10 @@ int line_new(struct line **ret, const struct device_parts *parts, const struct g
 
 	if (!line)
 		return -ENOMEM;
-	(void)snprintf(line->consumer, sizeof(line->consumer), "iotd:%s", name);
+	(void)snprintf(line->consumer, sizeof(line->consumer), CONSUMER_PREFIX "%s", name);
 	line->gpio = gpio;
+	line->store = parts->store;
+	line->kept.fd = -1;
 	line->request = *request;
 	line->request.consumer = line->consumer;
 	line->request.line = &line->where;
@@ -101,6 +110,55 @@ int line_run(struct line *line, enum line_operation operation, bool on)
 	future_init(&line->back, line->back.reactor, NULL);
 	return worker_run(line->key, &line->job);
 }
+
+/* --- the store ------------------------------------------------------------------------------ */
+
+static const char *line_name(const struct line *line)
+{
+	return line->consumer + strlen(CONSUMER_PREFIX);
+}
+
+bool line_find_kept(struct line *line, struct line_times *times)
+{
+	if (!line->store || !line->store->take(line->store, line_name(line), &line->kept, times))
+		return false;
+	memcpy(line->stored, line->kept.place, sizeof(line->stored));
+	return true;
+}
+
+void line_keep(struct line *line)
+{
+	const char *place = line->held->place;
+
+	if (!line->store || place[0] == '\0' || strcmp(line->stored, place) == 0)
+		return;
+	line->store->put(line->store, line_name(line), line->held);
+	memcpy(line->stored, place, sizeof(line->stored));
+}
+
+void line_remember(struct line *line, const struct line_times *times)
+{
+	if (line->stored[0] != '\0')
+		line->store->remember(line->store, line_name(line), times);
+}
+
+void line_forget(struct line *line)
+{
+	if (line_is_idle(line)) { /* else it is the worker's, and is taken over or found stale */
+		closep(&line->kept.fd);
+		line->kept.fd = -1;
+	}
+	if (line->stored[0] != '\0')
+		line->store->remove(line->store, line_name(line), line->stored);
+	line->stored[0] = '\0';
+}
+
+bool line_comes_free(const struct line *line, int error)
+{
+	return error == -EBUSY && line->store && line->store->is_letting_go(line->store);
+}
+
+/* --- telling -------------------------------------------------------------------------------- */
 
 bool line_is_idle(const struct line *line)
 {

@@ -13,6 +13,8 @@
 /* longer than any healthy chip takes */
 #define LINE_TIMEOUT_US (3 * USEC_PER_SEC)
 
+#define LINE_SOON_US (20 * USEC_PER_MSEC)
+
 enum line_operation {
 	LINE_OPEN,
 	LINE_GET,
@@ -26,12 +28,15 @@ struct line {
 	struct line_settings where; /* of the request; a copy, for the worker may be late */
 	char consumer[NAME_LENGTH + 8];
 	struct worker_key *key;
+	struct line_store *store;     /* NULL: none */
+	char stored[GPIO_PLACE_SIZE]; /* the place of what the store keeps; "": nothing */
 	struct worker_job job;
 	struct future back; /* resolved when an abandoned job is back */
 	bool is_freed;
 
 	/* with the worker while the job is out */
 	enum line_operation operation;
+	struct gpio_kept kept;	/* to be taken over by LINE_OPEN; fd -1: none */
 	struct gpio_line *held; /* NULL: not ours */
 	bool on;		/* what to set; what was read, or is driven after LINE_OPEN */
 	char fault[192];
@@ -50,6 +55,24 @@ struct line *line_free(struct line *line);
  * Return: 0; -EBUSY one is under way; -EAGAIN no thread.
  */
 int line_run(struct line *line, enum line_operation operation, bool on);
+
+/**
+ * line_find_kept() - of an output: LINE_OPEN shall take over what the store kept from an earlier run
+ * @times: set to what was remembered, if there is such a line. Before the first operation
+ */
+bool line_find_kept(struct line *line, struct line_times *times);
+
+/** line_keep() - of an output that is held: the store keeps it from now on */
+void line_keep(struct line *line);
+
+/** line_remember() - for who takes over what the store keeps */
+void line_remember(struct line *line, const struct line_times *times);
+
+/** line_forget() - the store does not keep it, and LINE_OPEN asks for it anew; what is held stays held */
+void line_forget(struct line *line);
+
+/** line_comes_free() - @error of LINE_OPEN is the store's doing, which lets go of it: try again after LINE_SOON_US */
+bool line_comes_free(const struct line *line, int error);
 
 /** line_is_idle() - true if no operation is under way, so that the fields may be looked at */
 bool line_is_idle(const struct line *line);

@@ -5,7 +5,9 @@
  *
  * Three timers move it on their own, and nothing else does: `back` of a timed command, `limit`
  * (max_on, from the moment it went on; a further "on" does not extend it) and `away`
- * (on_disconnect).
+ * (on_disconnect). The first two are remembered beside the line for whoever takes it over: a pump that
+ * was turned on for a minute goes off after that minute, whatever became of iotd meanwhile. A way back is
+ * remembered before the line moves, for a kill may come between.
  *
  * Commands are carried out one after the other, each driven, told and answered, however fast they
  * come; what moves it on its own comes first and ends those that wait.
@@ -29,7 +31,35 @@ static void set_limit(struct output *output)
 				output->limit_from_us + output->settings->max_on_us);
 }
 
-/* the line has been driven, or taken over, at @on */
+void output_remember(struct output *output, int64_t back_us, bool back_on)
+{
+	struct line_times times = {
+		.back_us = back_us,
+		.limit_from_us = reactor_timer_is_set(&output->limit) ? output->limit_from_us : 0,
+		.back_on = back_on,
+	};
+
+	line_remember(output->line, &times);
+}
+
+void output_remember_times(struct output *output)
+{
+	output_remember(output, reactor_timer_is_set(&output->back) ? output->back.due_us : 0,
+			!output->state.on);
+}
+
+void output_resume_times(struct output *output)
+{
+	const struct line_times *times = &output->times;
+
+	if (times->back_us > 0 && times->back_on != output->state.on)
+		(void)reactor_set_timer(output->parts->reactor, &output->back, times->back_us);
+	if (times->limit_from_us > 0 && reactor_timer_is_set(&output->limit)) {
+		output->limit_from_us = times->limit_from_us;
+		set_limit(output);
+	}
+}
+
 void output_note_state(struct output *output, bool on)
 {
 	struct reactor *reactor = output->parts->reactor;
@@ -72,6 +102,8 @@ void output_update(struct output *output, const struct output_settings *settings
 	output->settings = settings;
 	output->state.name = settings->name;
 	update_limit(output, before->max_on_us);
+	if (output->has_state)
+		output_remember_times(output);
 	if (before->on_disconnect == settings->on_disconnect &&
 	    before->disconnect_after_us == settings->disconnect_after_us)
 		return;
@@ -93,14 +125,12 @@ static void end_order(struct output *output, size_t at, int error, const char *f
 		order.done(order.data, error, fault, output->has_state ? &output->state : NULL);
 }
 
-/* the first one, which was being carried out */
 void output_answer(struct output *output, int error, const char *fault)
 {
 	output->is_ordered = false;
 	end_order(output, 0, error, fault);
 }
 
-/* all that wait by now are over */
 void output_drop_orders(struct output *output, int error, const char *fault)
 {
 	for (size_t left = output->order_count; left > 0 && output->order_count > 0; left--)
@@ -180,7 +210,6 @@ static void move(struct output *output, bool on, const char *why)
 	aim(output, on);
 }
 
-/* on its own: what cannot be done is logged, since nobody waits for an answer */
 void output_move_alone(struct output *output, bool on, const char *why)
 {
 	struct log_fields fields = { .name = output->settings->name };
@@ -201,6 +230,8 @@ static void back_due(struct reactor_timer *timer)
 	struct output *output = container_of(timer, struct output, back);
 
 	output_move_alone(output, !output->state.on, "the time of a command is over");
+	if (!output->is_wanted)
+		output_remember_times(output); /* refused for good */
 }
 
 static void limit_due(struct reactor_timer *timer)
@@ -261,10 +292,31 @@ static void exit_done(void *data, int error, const char *fault, const struct sta
 	future_resolve(&output->exited, 0);
 }
 
+/* the line stays where it is, and nobody moves it when its time is over */
+static void log_left(const struct output *output)
+{
+	const struct reactor_timer *next =
+		reactor_timer_is_set(&output->back) ? &output->back : &output->limit;
+	struct log_fields fields = { .name = output->settings->name };
+	char age[32];
+
+	if (output->line->stored[0] == '\0' || !reactor_timer_is_set(next))
+		return;
+	device_format_age(age, sizeof(age), next->due_us - reactor_now(output->parts->reactor));
+	log_event(LOG_NOTICE, &fields,
+		  "output %s: stays %s; it goes %s in %s, or when iotd runs again if that is later",
+		  output->settings->name, output->state.on ? "on" : "off",
+		  output->state.on ? "off" : "on", age);
+}
+
 struct future *output_exit(struct output *output)
 {
-	if (output->settings->on_exit == MOVE_KEEP || !output->has_state)
+	if (!output->has_state)
 		return NULL;
+	if (output->settings->on_exit == MOVE_KEEP) {
+		log_left(output);
+		return NULL;
+	}
 	future_init(&output->exited, output->parts->reactor, NULL);
 	output_set(output, output->settings->on_exit == MOVE_ON, 0, exit_done, output);
 	return &output->exited;

@@ -8,6 +8,10 @@
  * driven in one place, on the chip's worker, and a state is published when it has been driven, not
  * when it was asked for.
  *
+ * Where there is a store (systemd's) it keeps the line, and an earlier run's line is taken over as it
+ * is, whatever "initial" says. It is let go if it is not the one that the configuration wants, or fails,
+ * or its chip is gone; what may pass (no memory, no access to the chip) does not cost it.
+ *
  * Interlocks are looked at twice. A command is refused while another output is on by intention; then,
  * before the line is driven on, the task waits until the others have really been driven off, so "off"
  * to one and "on" to the next may come in one breath. An output that vanished while it was on counts
@@ -63,12 +67,28 @@ static void output_end_state(struct output *output)
 	output->has_state = output->is_wanted = false;
 }
 
+/* what keeps us from taking a line over */
+static bool may_pass(int error)
+{
+	return error == -EACCES || error == -ENOMEM || error == -EAGAIN;
+}
+
+static void output_forget(struct output *output)
+{
+	line_forget(output->line);
+	output->is_kept = false;
+	if (!output->was_open)
+		output->may_be_on = false; /* an earlier run's line is gone */
+}
+
 static int output_failed(struct task *task, int error)
 {
 	struct output *output = task_data(task);
 
 	line_describe(output->line, error, output->fault);
 	output_end_state(output);
+	if (!output->is_kept || !may_pass(error))
+		output_forget(output);
 	output_drop_orders(output, error, output->fault);
 	if (output->failures++ == 0) {
 		output->failed_since_us = reactor_now(output->parts->reactor);
@@ -94,6 +114,7 @@ static int output_driven(struct task *task, int result)
 		(void)reactor_set_timer(reactor, &output->back,
 					reactor_now(reactor) + output->back_us);
 	output->back_us = 0;
+	output_remember_times(output);
 	if (output->is_ordered)
 		output_answer(output, 0, NULL);
 	output_begin_order(output);
@@ -116,6 +137,7 @@ static int output_await_others(struct task *task, int result)
 		output_answer(output, -EBUSY, "interlock: the other output did not go off");
 	if (output->order_count == 0)
 		output->want = output->state.on;
+	output_remember_times(output);
 	output_begin_order(output);
 	return output_serve(task, 0);
 }
@@ -138,6 +160,8 @@ static int output_serve(struct task *task, int result)
 	on = output->target;
 	output->is_wanted = false;
 	output->may_be_on |= on;
+	if (output->back_us > 0) /* before it moves, so that whoever takes it over moves it back */
+		output_remember(output, reactor_now(output->parts->reactor) + output->back_us, !on);
 	result = line_run(output->line, LINE_SET, on);
 	if (result < 0)
 		return output_failed(task, result);
@@ -154,13 +178,27 @@ static void output_ready(struct reactor_io *io, uint32_t events)
 	future_resolve(&output->wake, 0);
 }
 
+static bool is_found_on(const struct output *other)
+{
+	return other->may_be_on && !other->is_kept; /* else it looks at us when it is found */
+}
+
 static int output_opened(struct task *task, int result)
 {
 	struct output *output = task_data(task);
+	bool was_kept;
 
+	if (result == -ESTALE) {
+		output_forget(output);
+		return output_open(task, 0);
+	}
+	if (line_comes_free(output->line, result))
+		return task_sleep(task, LINE_SOON_US, output_open);
 	if (result < 0)
 		return output_failed(task, result);
-	output->is_lost = false;
+	was_kept = output->is_kept;
+	output->is_kept = output->is_lost = false;
+	line_keep(output->line);
 	if (output->line->held->fd >= 0)
 		result = reactor_add_io(output->parts->reactor, &output->io, output->line->held->fd,
 					0);
@@ -176,10 +214,13 @@ static int output_opened(struct task *task, int result)
 	tell_status(output, STATUS_ONLINE);
 	output->want = output->line->on;
 	output_note_state(output, output->line->on);
+	if (was_kept)
+		output_resume_times(output);
+	output_remember_times(output);
 	if (output->is_away)
 		output_move_alone(output, output->settings->on_disconnect == MOVE_ON,
 				  "the broker is away");
-	if (output->want && output->rules->blocked_by(output->rules, output, output_may_be_on))
+	if (output->want && output->rules->blocked_by(output->rules, output, is_found_on))
 		output_move_alone(output, false,
 				  "an interlocked output is on too"); /* so "keep" found it */
 	return output_serve(task, 0);
@@ -240,6 +281,7 @@ int output_new(struct output **ret, const struct device_parts *parts,
 		free(output);
 		return r;
 	}
+	output->is_kept = output->may_be_on = line_find_kept(output->line, &output->times);
 	output_link_changed(output, false);
 	*ret = output;
 	return 0;
@@ -257,6 +299,12 @@ struct output *output_free(struct output *output)
 	line_free(output->line);
 	free(output);
 	return NULL;
+}
+
+void output_remove(struct output *output)
+{
+	line_forget(output->line);
+	output_free(output);
 }
 
 const struct output_settings *output_settings(const struct output *output)

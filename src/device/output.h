@@ -24,6 +24,8 @@ struct output {
 	struct reactor_io io; /* only for the chip's end */
 	struct future wake;
 	bool is_lost, was_open;
+	bool is_kept; /* an earlier run's line is not taken over yet: nobody knows where it is */
+	struct line_times times; /* of that run */
 
 	bool want;		/* the intention: where the last command or rule sends it */
 	bool target, is_wanted; /* what the line has to be driven to next */
@@ -52,6 +54,15 @@ void output_init_timers(struct output *output);
 
 /** output_note_state() - the line has been driven, or taken over, at @on: tell, and let max_on count */
 void output_note_state(struct output *output, bool on);
+
+/** output_remember() - for whoever takes the line over: it goes to @back_on at @back_us; 0: it does not */
+void output_remember(struct output *output, int64_t back_us, bool back_on);
+
+/** output_remember_times() - the same, as the timers are now */
+void output_remember_times(struct output *output);
+
+/** output_resume_times() - go on counting where an earlier run was; what fell due meanwhile is done at once */
+void output_resume_times(struct output *output);
 
 /** output_begin_order() - the earliest command that waits, unless something is to be done already */
 void output_begin_order(struct output *output);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "output-fixture.h"
 
@@ -36,8 +37,10 @@ static void drive(struct pin *pin, bool on)
 
 static int fake_get(struct gpio_line *line, bool *ret_on)
 {
-	*ret_on = container_of(line, struct fake_line, line)->level;
-	return 0;
+	const struct pin *pin = container_of(line, struct pin, line.line);
+
+	*ret_on = pin->line.level;
+	return pin->get_error;
 }
 
 static int fake_set(struct gpio_line *line, bool on)
@@ -76,9 +79,14 @@ static int fake_request(struct gpio_line **ret, const struct gpio_request *reque
 		(void)snprintf(fault, 192, "held by \"somebody\"");
 		return r;
 	}
-	if (request->initial != MOVE_KEEP)
+	if (request->kept && strcmp(request->kept->place, pin->place) != 0)
+		return -ESTALE;
+	if (!request->kept && request->initial != MOVE_KEEP)
 		drive(pin, request->initial == MOVE_ON);
 	fake_line_take(&pin->line, &fake_ops, ret);
+	memcpy((*ret)->place, pin->place, sizeof(pin->place));
+	if (request->kept)
+		(void)close(request->kept->fd);
 	return 0;
 }
 

@@ -24,12 +24,13 @@ struct pin {
 	struct output_settings settings; /* found again by their line */
 	struct output *output;
 	struct fake_line line;
-	char name[8];
-	int set_error, sets;
+	char name[8], place[GPIO_PLACE_SIZE];
+	int set_error, get_error, sets;
 };
 
 extern struct pin pins[OUTPUTS];
 extern size_t pin_count;
+extern struct device_parts parts;
 extern bool interlocked;	      /* the first two */
 extern char told[1024], driven[1024]; /* "a:on b:offline ", "a+ b- " */
 extern char logs[2048];

@@ -400,5 +400,6 @@ int main(void)
 	suite_add_tcase(suite, rule_cases());
 	suite_add_tcase(suite, end_cases());
 	suite_add_tcase(suite, hang_cases());
+	suite_add_tcase(suite, store_cases());
 	return suite_run(suite);
 }

@@ -7,3 +7,4 @@
 
 TCase *rule_cases(void);
 TCase *hang_cases(void);
+TCase *store_cases(void);
