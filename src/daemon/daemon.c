@@ -357,7 +357,8 @@ int link_start(struct daemon *daemon, struct mqtt **ret)
 
 static void reserve_descriptors(const struct settings *settings)
 {
-	size_t wanted = settings->sensor_count + settings->input_count + settings->output_count +
+	size_t wanted = settings->sensor_count + settings->input_count +
+			2 * settings->output_count /* twice while systemd is given them to keep */ +
 			settings->i2c_count;
 
 	if (descriptors_reserve(wanted) == -EMFILE)
@@ -395,11 +396,17 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 		r = notify_new(&daemon->notify, daemon->workers, daemon->reactor, is_healthy,
 			       daemon);
 	if (r == 0)
+		r = lines_new(&daemon->lines, daemon->reactor, notify_key(daemon->notify));
+	if (r == 0 && !options->simulate)
+		daemon->parts.store = lines_store(daemon->lines);
+	if (r == 0)
 		r = spooling_new(daemon);
 	if (r == 0)
 		r = link_start(daemon, &daemon->mqtt);
 	if (r == 0)
 		r = devices_change(daemon, &none, daemon->settings, &changes);
+	if (r == 0)
+		lines_release_others(daemon->lines);
 	if (r == 0)
 		r = status_start(daemon);
 	if (r == 0)
@@ -469,6 +476,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 		log_stop();
 		return NULL;
 	}
+	lines_free(daemon->lines);
 	notify_free(daemon->notify);
 	hardware_free(daemon->hardware);
 	spool_free(daemon->spool);

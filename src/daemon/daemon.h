@@ -4,6 +4,7 @@
 /* The daemon's own state, shared by the files of this folder. */
 
 #include "hardware.h"
+#include "lines.h"
 #include "iotd/config.h"
 #include "iotd/daemon.h"
 #include "iotd/device.h"
@@ -54,6 +55,7 @@ struct daemon {
 	struct workers *workers, *file_workers;
 	struct hardware *hardware;
 	struct notify *notify;
+	struct lines *lines;
 	struct spool *spool;
 	struct mqtt *mqtt;
 	struct stats stats;

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What systemd sees: notifications, signals, exit codes, speed (SPEC 6 and 7, issue 2)."""
 
+import os
 import re
 import resource
 import signal
 import socket
 import statistics
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -236,6 +238,25 @@ def test_abstract_notify_socket(broker, client, tmp_path):
             finally:
                 child.terminate()
             assert child.wait(10 * SLOW) == 0
+
+
+KEPT = ["pump@gpiochip77.2.active-high.as-is", "pump@", "gone@gpiochip77.3.active-low", "times.1", ""]
+HAND_OVER = "exec 3</dev/zero 4<&3 5<&3 6<&3 7<&3; export LISTEN_PID=$$; exec \"$@\""
+
+
+def test_garbage_in_the_descriptor_store(start_iotd):
+    """What systemd hands over and is no line of ours is let go, at once and by its name."""
+    daemon = start_iotd(
+        configuration(NOWHERE, outputs=[{"name": "pump", "chip": "gpiochip77", "line": 2}]),
+        env={"LISTEN_FDS": str(len(KEPT)), "LISTEN_FDNAMES": ":".join(KEPT)},
+        prefix=["sh", "-c", HAND_OVER, "sh"],
+    )
+    for name in KEPT:
+        daemon.supervisor.wait("FDNAME", name)
+    removals = daemon.supervisor.events.all(lambda e: e.key == "FDSTOREREMOVE")
+    assert len(removals) == len(KEPT)
+    links = [os.readlink(entry) for entry in Path(f"/proc/{daemon.pid}/fd").iterdir()]
+    assert "/dev/zero" not in links
 
 
 def test_does_not_fork_and_keeps_its_descriptors_to_itself(iotd, client, value_file):
