@@ -86,6 +86,12 @@ int i2c_read_registers(struct i2c_device *device, uint8_t first, void *data, siz
 /** i2c_write_register() - one byte into an 8-bit register. Return: as i2c_write() */
 int i2c_write_register(struct i2c_device *device, uint8_t reg, uint8_t value);
 
+/**
+ * i2c_device_describe_owner() - after -EBUSY: which kernel driver owns the address, and which iio or
+ * hwmon device has the chip's values instead, in words for a person. Reads sysfs, so on a worker
+ */
+void i2c_device_describe_owner(const struct i2c_device *device, char *ret, size_t size);
+
 static inline void i2c_bus_freep(struct i2c_bus **bus)
 {
 	*bus = i2c_bus_free(*bus);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "iotd/bus.h"
 #include "iotd/clock.h"
 #include "iotd/log.h"
 
@@ -100,6 +101,16 @@ static int read_source(struct sensor *sensor)
 	return r;
 }
 
+/* sysfs knows who owns the address, and reading it may take its time: so not where the log line is made */
+static void explain_busy(struct source *source)
+{
+	char owner[sizeof(source->fault)];
+
+	i2c_device_describe_owner(source->i2c, owner, sizeof(owner));
+	(void)source_fail(source, -EBUSY, "%s, address 0x%02x: %s", source->i2c->bus_name,
+			  source->i2c->address, owner);
+}
+
 static int sensor_job(struct worker_job *job)
 {
 	struct sensor *sensor = container_of(job, struct sensor, job);
@@ -110,6 +121,8 @@ static int sensor_job(struct worker_job *job)
 	sensor->has_values = false;
 	sensor->source->fault[0] = '\0';
 	r = read_source(sensor);
+	if (r == -EBUSY && sensor->source->i2c && !sensor->source->fault[0])
+		explain_busy(sensor->source);
 	sensor->time_us = clock_realtime_us();
 	sensor->took_us = clock_monotonic_us() - began_us;
 	return r;

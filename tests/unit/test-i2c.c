@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <linux/i2c-dev.h>
 #include <linux/i2c.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fixture.h"
 
 #include "bus/i2c-dev.h"
+#include "bus/i2c-owner.h"
 
 #define CHIP  0x76
 #define FD    42
@@ -383,6 +385,70 @@ START_TEST(an_address_that_a_kernel_driver_owns_is_left_alone)
 }
 END_TEST
 
+/* a sysfs where adapter 1 has chips that the kernel drives; more than that as each test wants it */
+static const char *sysfs_of(const char *more)
+{
+	static char root[] = "owner-XXXXXX", script[1024];
+
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	(void)snprintf(script, sizeof(script),
+		       "cd %s && mkdir -p bus/i2c/devices/1-0076 bus/i2c/drivers/bmp280 && "
+		       "cd bus/i2c/devices/1-0076 && ln -s ../../drivers/bmp280 driver && %s",
+		       root, more);
+	ck_assert_int_eq(system(script), 0);
+	return root;
+}
+
+static void sysfs_remove(const char *root)
+{
+	char script[64];
+
+	(void)snprintf(script, sizeof(script), "rm -r %s", root);
+	ck_assert_int_eq(system(script), 0);
+}
+
+static const struct {
+	const char *more, *words, *folder;
+	unsigned int number;
+} owners[] = {
+	{ "mkdir -p iio:device3 && echo bme280 >iio:device3/name",
+	  "the kernel driver bmp280 owns the chip; read its iio device \"bme280\" (",
+	  "iio:device3)", 1 },
+	{ "mkdir -p hwmon/hwmon0 && echo lm75 >hwmon/hwmon0/name",
+	  "the kernel driver bmp280 owns the chip; read its hwmon device \"lm75\" (",
+	  "hwmon/hwmon0)", 1 },
+	{ "true", "the kernel driver bmp280 owns the chip, and makes no iio or hwmon device of it",
+	  "", 1 },
+	{ "true", "a kernel driver owns the address", "", 2 },
+};
+
+START_TEST(the_owner_of_an_address_and_what_it_offers)
+{
+	const char *root = sysfs_of(owners[_i].more);
+	char words[192], expected[192];
+
+	(void)snprintf(expected, sizeof(expected), "%s", owners[_i].words);
+	if (*owners[_i].folder)
+		(void)snprintf(expected, sizeof(expected), "%s%s/bus/i2c/devices/1-0076/%s",
+			       owners[_i].words, root, owners[_i].folder);
+	i2c_owner_describe(root, owners[_i].number, CHIP, words, sizeof(words));
+	ck_assert_str_eq(words, expected);
+	sysfs_remove(root);
+}
+END_TEST
+
+START_TEST(the_owner_on_a_bus_that_is_none_is_some_driver)
+{
+	struct i2c_device *nowhere;
+	char words[192];
+
+	ck_assert_int_eq(i2c_device_new(&nowhere, bus, "/dev/null", CHIP), 0);
+	i2c_device_describe_owner(nowhere, words, sizeof(words));
+	ck_assert_str_eq(words, "a kernel driver owns the address");
+	i2c_device_free(nowhere);
+}
+END_TEST
+
 START_TEST(ownership_is_asked_once_an_address)
 {
 	uint8_t byte;
@@ -543,6 +609,9 @@ int main(void)
 	tcase_add_test(tests, a_short_smbus_block_is_an_error);
 	tcase_add_test(tests, smbus_calls_follow_the_address);
 	tcase_add_test(tests, an_address_that_a_kernel_driver_owns_is_left_alone);
+	tcase_add_loop_test(tests, the_owner_of_an_address_and_what_it_offers, 0,
+			    (int)ARRAY_SIZE(owners));
+	tcase_add_test(tests, the_owner_on_a_bus_that_is_none_is_some_driver);
 	tcase_add_test(tests, ownership_is_asked_once_an_address);
 	tcase_add_loop_test(tests, errors_of_a_transfer, 0, (int)ARRAY_SIZE(transfer_errors));
 	tcase_add_loop_test(tests, errors_of_the_node, 0, (int)ARRAY_SIZE(open_errors));
