@@ -8,6 +8,7 @@
 #include <check.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct meddler {
 	int transfers, fail_at, error; /* transfer number fail_at fails with error */
 	struct {
 		uint8_t reg, value;
-	} spoiled[32];
+	} spoiled[48];
 	int spoiled_count;
 	uint8_t written[64][2]; /* register and value, in order */
 	int written_count;
@@ -313,6 +314,76 @@ START_TEST(the_worked_example_of_the_data_sheet)
 }
 END_TEST
 
+/* hexadecimal digits, as the registers from @reg on */
+static void spoil_hex(uint8_t reg, const char *digits)
+{
+	for (size_t i = 0; digits[2 * i] != '\0'; i++) {
+		char byte[] = { digits[2 * i], digits[2 * i + 1], '\0' };
+
+		spoil((uint8_t)(reg + i), (uint8_t)strtoul(byte, NULL, 16));
+	}
+}
+
+/* @text is a number, or "-" for one that nobody published */
+static void assert_published(double value, const char *text, double tolerance)
+{
+	if (strcmp(text, "-") != 0)
+		ck_assert_double_eq_tol(value, strtod(text, NULL), tolerance);
+}
+
+/* a line of the file has five words of registers and three of values; false: it is a comment */
+static bool real_chip(char *line, char *words[static 8])
+{
+	int count = 0;
+
+	for (char *word = strtok(line, " \n"); word && *word != '#'; word = strtok(NULL, " \n")) {
+		ck_assert_int_lt(count, 8);
+		words[count++] = word;
+	}
+	ck_assert(count == 0 || count == 8);
+	return count > 0;
+}
+
+static void assert_real_chip(char *words[static 8])
+{
+	bool humidity = strcmp(words[0], "60") == 0;
+	const char *name = humidity ? "bme280" : "bmp280";
+	double values[CHANNELS_MAX];
+
+	set_up();
+	plug(name, name);
+	spoil_hex(0x88, words[1]);
+	spoil_hex(0xa1, words[2]);
+	spoil_hex(0xe1, words[3]);
+	spoil_hex(0xf7, words[4]);
+	ck_assert_int_eq(measure(values), 0);
+	assert_published(values[0], words[5], 0.005);
+	assert_published(values[humidity ? 2 : 1] * 100, words[6],
+			 0.3); /* by integers: 0.27 less */
+	if (humidity)
+		assert_published(values[1], words[7], 0.05);
+	tear_down();
+}
+
+START_TEST(chips_that_exist)
+{
+	FILE *file = fopen(IOTD_SOURCE "/tests/vm/guest/bme280-chips", "re");
+	char line[256], *words[8];
+	int chips = 0;
+
+	ck_assert_ptr_nonnull(file);
+	tear_down();
+	while (fgets(line, sizeof(line), file)) {
+		if (!real_chip(line, words))
+			continue;
+		assert_real_chip(words);
+		chips++;
+	}
+	ck_assert_int_ge(chips, 5);
+	(void)fclose(file);
+}
+END_TEST
+
 /* DS 4.2.3, BME280_compensate_H_int32(), as % x 1024; h: h1 .. h6 */
 static int32_t percent_by_integers(int32_t raw, int32_t t_fine, const int32_t h[static 6])
 {
@@ -584,6 +655,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(works, a_bmp280_is_faster, 0, (int)ARRAY_SIZE(oversamplings));
 	tcase_add_test(works, too_early_is_not_yet);
 	tcase_add_test(works, the_worked_example_of_the_data_sheet);
+	tcase_add_test(works, chips_that_exist);
 	tcase_add_loop_test(works, humidity_agrees_with_the_integer_formula, 0,
 			    (int)ARRAY_SIZE(trims_h));
 	tcase_add_loop_test(works, samples_of_the_bmp280_are_known, 0, 3);
