@@ -226,8 +226,9 @@ static void mqtt_check(struct load *load, const config_setting_t *group,
 			     "is missing: MQTT 3.1.1 has no password without it");
 	if (mqtt->reconnect_min_us > mqtt->reconnect_max_us)
 		fault_member(faults, group, "reconnect_min", "is longer than reconnect_max");
-	if (!mqtt->tls.cert_file != !mqtt->tls.key_file)
-		fault_member(faults, group, "tls", "cert_file and key_file go together");
+	/* without key_file the key is systemd's credential tls-key, which only the service can see */
+	if (mqtt->tls.key_file && !mqtt->tls.cert_file)
+		fault_member(faults, group, "tls", "key_file without cert_file");
 	if (!mqtt->tls.psk_identity != !mqtt->tls.psk_file)
 		fault_member(faults, group, "tls", "psk_identity and psk_file go together");
 }

@@ -35,7 +35,7 @@
 #define CONNECT_TIMEOUT_US (10 * USEC_PER_SEC)
 #define TICK_MS		   100 /* how soon a cancelled attempt lets go of its worker */
 #define PASSWORD_SIZE	   4096
-#define CREDENTIAL	   "mqtt-password" /* systemd: LoadCredential=mqtt-password:… */
+#define CREDENTIAL	   "mqtt-password" /* of systemd: iotd.service imports it */
 #define KEEPALIVE_MIN_S	   5		   /* the library refuses less */
 
 /*
@@ -245,7 +245,8 @@ static int connection_find_password(struct connection *c, char secret[static PAS
 	}
 	if (c->password_file)
 		return read_secret(c, c->password_file, secret);
-	if (directory) {
+	/* MQTT 3.1.1, 3.1.2.9: no password without a user name, and the host's may be meant for others */
+	if (directory && (c->username || c->protocol == 5)) {
 		(void)snprintf(path, sizeof(path), "%s/" CREDENTIAL, directory);
 		if (access(path, F_OK) == 0)
 			return read_secret(c, path, secret);

@@ -192,8 +192,10 @@ static const struct example mqtt_examples[] = {
 	{ MQTT("tls = { verfy = true; };"),
 	  "1: mqtt.tls.verfy: unknown key (did you mean \"verify\"?)" },
 	{ MQTT("tls = {\ncert_file = \"/c\"; };"),
-	  "1: mqtt.tls: cert_file and key_file go together\n"
 	  "2: mqtt.tls.cert_file: \"/c\" is not supported yet" },
+	{ MQTT("tls = {\nkey_file = \"/c\"; };"),
+	  "1: mqtt.tls: key_file without cert_file\n"
+	  "2: mqtt.tls.key_file: \"/c\" is not supported yet" },
 	{ MQTT("tls = {\npsk_file = \"/c\"; key_file = 5; };"),
 	  "1: mqtt.tls: psk_identity and psk_file go together\n"
 	  "2: mqtt.tls.key_file: must be a string in quotes, not a number\n"

@@ -8,6 +8,7 @@ set -Eeuo pipefail
 topic=iotd/vm   # of every configuration that configure() writes
 heard=/run/heard # every message on the broker: TOPIC PAYLOAD
 config=/etc/iotd.conf
+mqtt='' # more for the group mqtt of these configurations
 
 # --- Asserting ------------------------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ install_iotd() {
 configure() {
 	{
 		echo 'device = "vm";'
-		echo 'mqtt = { broker = "mqtt://localhost:1883"; reconnect_max = "1s"; };'
+		echo "mqtt = { broker = \"mqtt://localhost:1883\"; reconnect_max = \"1s\"; ${mqtt:-} };"
 		cat
 	} >"$config"
 	iotd --check -c "$config" || failed "the configuration of the test"
