@@ -110,6 +110,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 /* Return: EX_OK; EX_CONFIG with every fault on stderr; EX_OSERR */
 static int load(struct settings **ret, const struct options *options)
 {
+	static const struct log_fields refused = { .message_id = MESSAGE_ID_CONFIG_REFUSED };
 	struct config_faults faults = { 0 };
 	int r;
 
@@ -120,6 +121,8 @@ static int load(struct settings **ret, const struct options *options)
 		else
 			log_error("%s", faults.lines[i]);
 	}
+	if (r == -EBADMSG && options->action == ACTION_RUN)
+		log_event(LOG_ERR, &refused, "%s is refused, not started", options->config);
 	config_faults_free(&faults);
 	if (r == 0) {
 		log_set_level(options->log_level >= 0 ? options->log_level : (*ret)->log_level);

@@ -8,6 +8,9 @@
 
 #include "iotd/settings.h"
 
+/* a configuration was refused; the journal's catalog explains it (iotd.catalog) */
+#define MESSAGE_ID_CONFIG_REFUSED "55a0711adf054cd2bd47c4d4491d0b9b"
+
 /** struct config_faults - what is wrong with a file, one line each, in the order of the file */
 struct config_faults {
 	char **lines; /* "FILE:LINE: PATH: what is wrong", no newline */

@@ -27,6 +27,12 @@ struct device_events {
 		       enum device_status status);
 	/** the state of an input or output, at the start and at each change */
 	void (*state)(struct device_events *events, const struct state *state);
+	/**
+	 * a read told something of the bus of its sensor: it @hangs, or something on it answered;
+	 * NULL: nobody listens
+	 */
+	void (*bus)(struct device_events *events, const struct sensor_settings *settings,
+		    bool hangs);
 };
 
 /** struct line_times - what is to move an output later, by reactor_now()'s clock, which all processes share */

@@ -22,6 +22,9 @@
 #include "iotd/descriptor.h"
 #include "iotd/log.h"
 
+/* the journal's catalog explains it (iotd.catalog) */
+#define MESSAGE_ID_STARTED "8d345c67240a4ba19d7c235528529137"
+
 #define STOP_US	       (2 * USEC_PER_SEC)
 #define SPOOL_END_US   (300 * USEC_PER_MSEC) /* of these: what is left goes to the file */
 #define TOLD_US	       (200 * USEC_PER_MSEC)
@@ -431,7 +434,7 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 	daemon->settings = settings;
 	daemon->parts.events = &daemon->events;
 	daemon->parts.stats = &daemon->stats;
-	daemon->events = (struct device_events){ on_reading, on_status, on_state };
+	daemon->events = (struct device_events){ on_reading, on_status, on_state, buses_note };
 	daemon->rules = (struct output_rules){ blocked_by, went_off };
 	daemon->mqtt_events.link_changed = on_link;
 	daemon->control.execute = control_execute;
@@ -446,12 +449,13 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 
 int daemon_run(struct daemon *daemon)
 {
+	const struct log_fields fields = { .message_id = MESSAGE_ID_STARTED };
 	cleanup(task_releasep) struct task *root = NULL;
 	int r;
 
-	log_info("iotd %s: %zu sensors, %zu inputs, %zu outputs from %s", IOTD_VERSION,
-		 daemon->sensor_count, daemon->input_count, daemon->output_count,
-		 daemon->settings->file);
+	log_event(LOG_INFO, &fields, "iotd %s: %zu sensors, %zu inputs, %zu outputs from %s",
+		  IOTD_VERSION, daemon->sensor_count, daemon->input_count, daemon->output_count,
+		  daemon->settings->file);
 	r = task_spawn(&root, daemon->reactor, supervise, daemon, NULL);
 	if (r < 0)
 		return r;
@@ -484,6 +488,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	reactor_free(daemon->reactor);
 	reload_done(daemon);
 	settings_free(daemon->settings);
+	buses_done(daemon);
 	free(daemon->sensors);
 	free(daemon->inputs);
 	free(daemon->outputs);

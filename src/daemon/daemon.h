@@ -3,6 +3,8 @@
 
 /* The daemon's own state, shared by the files of this folder. */
 
+#include <sys/queue.h>
+
 #include "hardware.h"
 #include "lines.h"
 #include "iotd/config.h"
@@ -78,6 +80,7 @@ struct daemon {
 	struct future *told;   /* systemd knows that we are stopping */
 	struct future **exits; /* of outputs, while stopping */
 	size_t exits_awaited;
+	SLIST_HEAD(, bus_trouble) bus_troubles;
 	uint64_t lost; /* readings, for want of memory, since that began */
 	int64_t lost_us;
 	bool spool_fails;
@@ -96,6 +99,12 @@ struct daemon {
 
 /** control_execute() - carry out a command: daemon->control */
 void control_execute(struct control *control, struct command *command);
+
+/** buses_note() - a bus hangs, or answers: daemon->events.bus */
+void buses_note(struct device_events *events, const struct sensor_settings *settings, bool hangs);
+
+/** buses_done() - forget all that hang */
+void buses_done(struct daemon *daemon);
 
 /** spooling_new() - daemon->spool, and its joint. Return: 0; -ENOMEM */
 int spooling_new(struct daemon *daemon);

@@ -86,6 +86,7 @@ static int reload_finish(struct task *task)
 
 static int reload_refuse(struct task *task, int error)
 {
+	const struct log_fields fields = { .message_id = MESSAGE_ID_CONFIG_REFUSED };
 	struct daemon *daemon = task_data(task);
 	struct reload *reload = &daemon->reload;
 
@@ -93,7 +94,8 @@ static int reload_refuse(struct task *task, int error)
 		reload->loaded = settings_free(reload->loaded);
 		config_faults_free(&reload->faults);
 	}
-	log_error("reload refused, the configuration stays as it was: %s", reload->fault);
+	log_event(LOG_ERR, &fields, "reload refused, the configuration stays as it was: %s",
+		  reload->fault);
 	answer(&reload->served, error, reload->fault);
 	return reload_finish(task);
 }

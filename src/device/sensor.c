@@ -192,6 +192,16 @@ static void log_recovery(const struct sensor *sensor)
 		  sensor->settings->name, age, sensor->failures);
 }
 
+/* that a chip says no shows that the bus moves, as a reading does; other errors say nothing of it */
+static void tell_bus(const struct sensor *sensor, int error)
+{
+	struct device_events *events = sensor->parts->events;
+	bool hangs = error == -ETIMEDOUT && sensor->collects <= COLLECTS_MAX;
+
+	if (sensor->settings->bus && events->bus && (hangs || error == 0 || error == -ENXIO))
+		events->bus(events, sensor->settings, hangs);
+}
+
 static void sensor_failed(struct sensor *sensor, int error)
 {
 	struct log_fields fields = { .message_id = MESSAGE_ID_OFFLINE,
@@ -205,6 +215,7 @@ static void sensor_failed(struct sensor *sensor, int error)
 		log_event(LOG_WARNING, &fields, "sensor %s: offline: %s; trying again",
 			  sensor->settings->name, sensor->fault);
 	}
+	tell_bus(sensor, error);
 	tell_status(sensor, STATUS_OFFLINE);
 	answer(sensor, error, NULL);
 }
@@ -222,6 +233,7 @@ static void sensor_succeeded(struct sensor *sensor)
 		sensor->due_us = reactor_now(sensor->parts->reactor); /* no more back-off */
 	}
 	sensor->failures = 0;
+	tell_bus(sensor, 0);
 	tell_status(sensor, STATUS_ONLINE);
 	if (channel_filter_publish(sensor->filter, sensor->values,
 				   reactor_now(sensor->parts->reactor), sensor->time_us, was_asked,

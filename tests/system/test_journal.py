@@ -6,6 +6,7 @@ The daemon lives in a mount namespace of its own, in which the journal's socket 
 
 import os
 import re
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -70,6 +71,11 @@ def daemon(iotd, journal):
     return lambda **more: iotd(prefix=prefix, **more)
 
 
+def explained():
+    """The ids that journalctl -x has words for."""
+    return set(re.findall(r"^-- ([0-9a-f]{32})", CATALOG.read_text("utf-8"), re.M))
+
+
 def test_messages_go_there_and_nowhere_else(daemon, journal):
     one = daemon()
     entry = journal.wait(MESSAGE="connected to")
@@ -92,9 +98,18 @@ def test_failures_have_their_fields(daemon, journal, client, value_file):
     assert re.search(r"after [\d.]+ s, \d+ failed read", back["MESSAGE"])
     assert back["MESSAGE_ID"] != gone["MESSAGE_ID"] and "ERRNO" not in back
     one.stop()
-    explained = set(re.findall(r"^-- ([0-9a-f]{32})", CATALOG.read_text("utf-8"), re.M))
     ids = {e["MESSAGE_ID"] for e in journal.entries.all(lambda e: "MESSAGE_ID" in e)}
-    assert ids <= explained, "journalctl -x has words for each"
+    assert ids <= explained(), "journalctl -x has words for each"
+
+
+def test_starts_and_refused_configurations_have_an_id(daemon, journal):
+    one = daemon()
+    started = journal.wait(MESSAGE="0 sensors, 0 inputs")
+    one.config.write_text("nonsense", encoding="ascii")
+    one.signal(signal.SIGHUP)
+    refused = journal.wait(MESSAGE="reload refused")
+    assert started["MESSAGE_ID"] in explained() and refused["MESSAGE_ID"] in explained()
+    assert (started["PRIORITY"], refused["PRIORITY"]) == ("6", "3")
 
 
 def test_text_from_outside_makes_no_fields(daemon, journal, client):

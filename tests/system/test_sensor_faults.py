@@ -37,6 +37,10 @@ def about(name):
     return lambda line: f"sensor {name}: " in line.text
 
 
+def about_a_bus(line):
+    return re.search(r" (warning|notice): bus ", line.text)
+
+
 def bus_sensor(name, bus):
     return {"name": name, "driver": "bmp280", "bus": bus, "address": 0x76, "interval": "100ms"}
 
@@ -124,6 +128,11 @@ def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
         f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.2, breaks=0, healthy=["tick"]
     )
     assert len(daemon.log.all(about("air"))) == 2
+    told = [line.text for line in daemon.log.all(about_a_bus)]
+    if hang.way == "transfer":
+        assert "bus i2c-7 hangs: its sensors are offline" in told.pop(0)
+        assert "bus i2c-7 answers again after " in told.pop(0)
+    assert told == []
 
 
 def test_a_hang_at_the_very_first_read(start, hang, client):
@@ -309,6 +318,9 @@ def test_buses_that_fail_in_every_way(iotd, faulty, client, figures):
         )
     figures("buses with every error", daemon, 0.2, breaks=0, healthy=["tick"])
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(buses)
+    told = [re.search(r"bus i2c-(\d+) ", line.text) for line in daemon.log.all(about_a_bus)]
+    hung = (errno.EBUSY, errno.ETIMEDOUT)  # what a driver of a bus that hangs returns
+    assert sorted(int(match[1]) for match in told) == sorted(hung * 2)
 
 
 def cpu_seconds(daemon):

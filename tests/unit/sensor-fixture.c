@@ -157,7 +157,17 @@ static void on_status(struct device_events *events, enum device_kind kind, const
 		told.act();
 }
 
-static struct device_events events = { .reading = on_reading, .status = on_status };
+static void on_bus(struct device_events *events, const struct sensor_settings *of, bool hangs)
+{
+	size_t length = strlen(told.buses);
+
+	(void)events;
+	ck_assert_ptr_nonnull(of->bus);
+	(void)snprintf(told.buses + length, sizeof(told.buses) - length, "%s ",
+		       hangs ? "hangs" : "answers");
+}
+
+static struct device_events events = { .reading = on_reading, .status = on_status, .bus = on_bus };
 struct device_parts parts = { .events = &events, .stats = &stats };
 
 void log_event(int level, const struct log_fields *fields, const char *format, ...)

@@ -57,6 +57,7 @@ extern struct told {
 	int64_t times_us[TIMES_MAX];
 	double value;	 /* the last */
 	char words[256]; /* of statuses and logs: "offline " "online " */
+	char buses[64];	 /* "hangs " "answers " */
 	char log[512];
 	int logged;
 	int stop_at; /* ends the run when so many readings came */

@@ -278,6 +278,30 @@ START_TEST(a_fault_of_a_bus_is_told_in_its_words)
 }
 END_TEST
 
+static const struct {
+	struct outcome outcome;
+	const char *told;
+} bus_news[] = {
+	{ { .value = 1 }, "answers " },	       { { .open = -ENXIO }, "answers " },
+	{ { .start = -ETIMEDOUT }, "hangs " }, { { .collect = -ETIMEDOUT }, "hangs " },
+	{ { .open = -ENOENT }, "" },	       { { .open = -EACCES }, "" },
+	{ { .collect = -EIO }, "" },	       { { .agains = 1000 }, "" }, /* the chip's fault */
+};
+
+START_TEST(what_a_read_tells_of_its_bus)
+{
+	char bus[] = "i2c-7";
+
+	settings.bus = bus;
+	start(&bus_news[_i].outcome, 1);
+	watch_for(10 * SECOND - 1);
+	ck_assert_str_eq(told.words, bus_news[_i].outcome.value > 0 ? "online " : "offline ");
+	told.buses[strcspn(told.buses, " ") + (told.buses[0] != '\0')] = '\0';
+	ck_assert_str_eq(told.buses, bus_news[_i].told);
+	sensor = sensor_free(sensor);
+}
+END_TEST
+
 START_TEST(a_value_out_of_range_is_a_failed_reading)
 {
 	static const struct outcome program[] = { { .value = 20 },
@@ -338,6 +362,7 @@ static TCase *failure_cases(void)
 	tcase_add_test(cases, words_of_the_driver_are_told);
 	tcase_add_loop_test(cases, a_fault_of_a_bus_is_told_in_its_words, 0,
 			    (int)ARRAY_SIZE(bus_faults));
+	tcase_add_loop_test(cases, what_a_read_tells_of_its_bus, 0, ARRAY_SIZE(bus_news));
 	tcase_add_test(cases, a_value_out_of_range_is_a_failed_reading);
 	tcase_add_test(cases, no_number_is_a_failed_reading);
 	return cases;
