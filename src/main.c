@@ -10,6 +10,7 @@
 #include "iotd/daemon.h"
 #include "iotd/log.h"
 #include "iotd/memory.h"
+#include "iotd/service.h"
 
 #define DEFAULT_CONFIG "/etc/iotd.conf"
 
@@ -134,6 +135,17 @@ static int load(struct settings **ret, const struct options *options)
 	return EXIT_FAILURE;
 }
 
+/* systemd waits longer for a file system that is away, or for a slow board */
+static int load_patiently(struct settings **ret, const struct options *options)
+{
+	cleanup(starting_freep) struct starting *starting = NULL;
+	char doing[256];
+
+	(void)snprintf(doing, sizeof(doing), "reading %s", options->config);
+	starting = starting_new(doing);
+	return load(ret, options);
+}
+
 static int run_daemon(struct settings *settings, const struct daemon_options *options)
 {
 	cleanup(daemon_freep) struct daemon *daemon = NULL;
@@ -155,7 +167,8 @@ static int run(const struct options *options)
 	cleanup(settings_freep) struct settings *settings = NULL;
 	int r;
 
-	r = load(&settings, options);
+	r = options->action == ACTION_RUN ? load_patiently(&settings, options)
+					  : load(&settings, options);
 	if (r != EX_OK)
 		return r;
 	if (options->action == ACTION_CHECK) {

@@ -12,6 +12,19 @@
 #include "iotd/worker.h"
 
 struct notify;
+struct starting;
+
+/**
+ * starting_new() - ask for more time each second from now on (EXTEND_TIMEOUT_USEC=), for five minutes at most
+ * @doing: for `systemctl status`: "reading /etc/iotd.conf"; copied
+ *
+ * Before the rest, while the main thread does what may take long. Return: NULL: without
+ * $NOTIFY_SOCKET, or for want of memory, nobody asks.
+ */
+struct starting *starting_new(const char *doing);
+
+/** starting_free() - no more. NULL is fine. Returns NULL */
+struct starting *starting_free(struct starting *starting);
 
 /**
  * notify_new() - and start to feed the watchdog, twice in each $WATCHDOG_USEC
@@ -41,6 +54,11 @@ void notify_status(struct notify *notify, const char *text);
 
 /** notify_key() - the key under which systemd is told, for what shall be heard in order with it */
 struct worker_key *notify_key(const struct notify *notify);
+
+static inline void starting_freep(struct starting **starting)
+{
+	*starting = starting_free(*starting);
+}
 
 static inline void notify_freep(struct notify **notify)
 {

@@ -3,21 +3,18 @@
  * One worker job says what there is to say; what comes while it is out is said when it is back.
  *
  * sd_notify() opens a socket each time, and fails when no descriptor is left: systemd would hear
- * nothing from a daemon that is well and end it. So one socket is opened at the start. sd_notify()
- * is left for what is no address of AF_UNIX (vsock).
+ * nothing from a daemon that is well and end it. So one socket is opened at the start (socket.c).
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include "iotd/clock.h"
 #include "iotd/log.h"
 #include "iotd/service.h"
+#include "socket.h"
 
 #define STATUS_SIZE 768
 
@@ -25,9 +22,7 @@ struct notify {
 	struct reactor *reactor;
 	struct worker_key *key;
 	struct worker_job job;
-	int fd; /* -1: sd_notify() has to open one */
-	struct sockaddr_un address;
-	socklen_t address_size;
+	struct notify_socket socket;
 	struct reactor_timer feed;
 	int64_t feed_us; /* 0: no watchdog */
 	bool (*is_healthy)(void *data);
@@ -46,37 +41,9 @@ struct notify {
 static int notify_job(struct worker_job *job)
 {
 	struct notify *notify = container_of(job, struct notify, job);
-	ssize_t sent;
 
-	/* if systemd is gone or deaf there is nothing that we could do better */
-	if (notify->fd < 0) {
-		(void)sd_notify(0, notify->text);
-		return 0;
-	}
-	do
-		sent = sendto(notify->fd, notify->text, strlen(notify->text), MSG_NOSIGNAL,
-			      (const struct sockaddr *)&notify->address, notify->address_size);
-	while (sent < 0 && errno == EINTR);
+	notify_socket_send(&notify->socket, notify->text, 0);
 	return 0;
-}
-
-/* $NOTIFY_SOCKET is a path, or "@" and a name that is no file: sd_notify(3) */
-static void notify_open(struct notify *notify)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	size_t length = path ? strlen(path) : 0;
-
-	notify->fd = -1;
-	if (length < 2 || length >= sizeof(notify->address.sun_path) ||
-	    (path[0] != '/' && path[0] != '@'))
-		return;
-	notify->address.sun_family = AF_UNIX;
-	memcpy(notify->address.sun_path, path, length);
-	notify->address_size =
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == '/'));
-	if (path[0] == '@')
-		notify->address.sun_path[0] = '\0';
-	notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 /* a message of its own, before READY=1; sd_notify(3) wants the time with it */
@@ -148,7 +115,7 @@ int notify_new(struct notify **ret, struct workers *workers, struct reactor *rea
 	if (!notify)
 		return -ENOMEM;
 	notify->reactor = reactor;
-	notify_open(notify);
+	notify_socket_open(&notify->socket);
 	future_init(&notify->told, reactor, NULL);
 	notify->is_healthy = is_healthy;
 	notify->data = data;
@@ -174,7 +141,7 @@ struct notify *notify_free(struct notify *notify)
 		return NULL;
 	reactor_stop_timer(&notify->feed);
 	worker_key_free(notify->key);
-	closep(&notify->fd);
+	closep(&notify->socket.fd);
 	free(notify);
 	return NULL;
 }

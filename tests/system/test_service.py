@@ -179,6 +179,25 @@ def test_other_signals_do_no_harm(iotd, client, number):
     assert daemon.running
 
 
+def test_a_slow_start_asks_for_more_time(iotd, broker, client, faulty, value_file):
+    """Its configuration is on a network file system that is away for a while."""
+    text = configuration(broker.url, sensors=[file_sensor(value_file)])
+    slow = faulty.file("slow.conf", text.encode())
+    slow.hang("read")
+    daemon = iotd(prefix=faulty.prefix, options=["-c", str(slow.path)], wait=False)
+    events = daemon.supervisor.events
+    asked = daemon.supervisor.wait("EXTEND_TIMEOUT_USEC", count=3)
+    assert all(int(event.value) == 10_000_000 for event in asked)
+    times = [event.at for event in asked]
+    assert max(b - a for a, b in zip([daemon.started, *times], times)) < 5
+    assert f"reading {slow.path}, for 3 s" in daemon.supervisor.status(lambda t: "for 3 s" in t)
+    slow.free()
+    daemon.ready()
+    mark = events.mark()
+    client.wait("sensor/air", count=15)  # at 100 ms
+    assert not events.all(lambda e: e.key == "EXTEND_TIMEOUT_USEC", mark)
+
+
 def test_full_notify_socket_blocks_nobody(iotd, client, value_file):
     """A systemd that is busy reads late; ten datagrams fill its socket."""
     daemon = iotd(

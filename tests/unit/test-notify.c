@@ -18,6 +18,7 @@
 #include "iotd/clock.h"
 #include "iotd/log.h"
 #include "iotd/service.h"
+#include "service/socket.h"
 
 #define SECOND USEC_PER_SEC
 #define MSEC   USEC_PER_MSEC
@@ -337,6 +338,48 @@ START_TEST(a_name_that_is_no_file)
 }
 END_TEST
 
+START_TEST(a_slow_start_asks_for_more_time)
+{
+	struct starting *starting = starting_new("reading a\nfile");
+
+	assert_heard("EXTEND_TIMEOUT_USEC=10000000\nSTATUS=reading a file, for 1 s\n|");
+	assert_heard("EXTEND_TIMEOUT_USEC=10000000\nSTATUS=reading a file, for 2 s\n|");
+	starting = starting_free(starting);
+	run_for(1100 * MSEC);
+	assert_heard("");
+}
+END_TEST
+
+START_TEST(a_quick_start_says_nothing)
+{
+	ck_assert_ptr_null(starting_free(starting_new("reading")));
+	assert_heard("");
+	ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
+	ck_assert_ptr_null(starting_new("reading"));
+	ck_assert_ptr_null(starting_free(NULL));
+}
+END_TEST
+
+START_TEST(a_deaf_systemd_does_not_hold_up_the_start)
+{
+	struct notify_socket to;
+	struct starting *starting;
+	int64_t before_us;
+
+	notify_socket_open(&to);
+	for (int i = 0; i < 1000; i++)
+		notify_socket_send(&to, "X=1", MSG_DONTWAIT);
+	ck_assert_int_eq(close(to.fd), 0);
+	starting = starting_new("reading");
+	run_for(1100 * MSEC);
+	before_us = clock_monotonic_us();
+	starting_free(starting);
+	ck_assert_int_lt(clock_monotonic_us() - before_us, SECOND / 2);
+	ck_assert_int_gt(hear(), 5);
+	ck_assert_ptr_null(strstr(heard, "EXTEND"));
+}
+END_TEST
+
 START_TEST(it_may_be_freed_with_something_to_say)
 {
 	start("20000");
@@ -369,6 +412,9 @@ int main(void)
 	tcase_add_test(cases, a_systemd_that_is_gone_is_no_error);
 	tcase_add_test(cases, the_watchdog_is_fed_without_a_descriptor_to_be_had);
 	tcase_add_test(cases, a_name_that_is_no_file);
+	tcase_add_test(cases, a_slow_start_asks_for_more_time);
+	tcase_add_test(cases, a_quick_start_says_nothing);
+	tcase_add_test(cases, a_deaf_systemd_does_not_hold_up_the_start);
 	tcase_add_loop_test(cases, it_may_be_freed_with_something_to_say, 0, 2);
 	suite_add_tcase(suite, cases);
 	return suite_run(suite);
