@@ -8,3 +8,6 @@
  * stays as it is: iotd runs with glibc's own sizes too.
  */
 void memory_use_little(void);
+
+/** memory_give_back() - to the kernel, what malloc() keeps of what was freed. Any thread; takes milliseconds */
+void memory_give_back(void);

@@ -12,6 +12,7 @@
 #include "iotd/worker.h"
 
 struct notify;
+struct pressure;
 struct starting;
 
 /**
@@ -54,6 +55,22 @@ void notify_status(struct notify *notify, const char *text);
 
 /** notify_key() - the key under which systemd is told, for what shall be heard in order with it */
 struct worker_key *notify_key(const struct notify *notify);
+
+/**
+ * pressure_new() - have memory given back when there is pressure on it ($MEMORY_PRESSURE_WATCH)
+ * @ret:     NULL if there is nothing to watch
+ * @relieve: called on the reactor, each time
+ * Return: 0; -ENOMEM.
+ */
+int pressure_new(struct pressure **ret, struct reactor *reactor, void (*relieve)(void));
+
+/** pressure_free() - NULL is fine. Returns NULL */
+struct pressure *pressure_free(struct pressure *pressure);
+
+static inline void pressure_freep(struct pressure **pressure)
+{
+	*pressure = pressure_free(*pressure);
+}
 
 static inline void starting_freep(struct starting **starting)
 {

@@ -8,7 +8,8 @@
  * STACK_SIZE is thirty times that, for the name services of others (nsswitch.conf(5)).
  *
  * One heap: workers allocate rarely, small things come from a cache of each thread, and what one
- * thread frees the next can use. 1, not 2: a second one would reserve 64 MiB again.
+ * thread frees the next can use. 1, not 2: a second one would reserve 64 MiB again. It keeps what lies
+ * below the last thing in use: after a long outage without a disk that is most of 16 MiB (measured).
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -39,4 +40,9 @@ void memory_use_little(void)
 	if (pthread_attr_setstacksize(&attributes, STACK_SIZE) == 0)
 		(void)pthread_setattr_default_np(&attributes);
 	(void)pthread_attr_destroy(&attributes);
+}
+
+void memory_give_back(void)
+{
+	(void)malloc_trim(0);
 }

@@ -21,6 +21,7 @@
 #include "iotd/clock.h"
 #include "iotd/descriptor.h"
 #include "iotd/log.h"
+#include "iotd/memory.h"
 
 /* the journal's catalog explains it (iotd.catalog) */
 #define MESSAGE_ID_STARTED "8d345c67240a4ba19d7c235528529137"
@@ -403,6 +404,8 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0 && !options->simulate)
 		daemon->parts.store = lines_store(daemon->lines);
 	if (r == 0)
+		r = pressure_new(&daemon->pressure, daemon->reactor, memory_give_back);
+	if (r == 0)
 		r = spooling_new(daemon);
 	if (r == 0)
 		r = link_start(daemon, &daemon->mqtt);
@@ -482,6 +485,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	}
 	lines_free(daemon->lines);
 	notify_free(daemon->notify);
+	pressure_free(daemon->pressure);
 	hardware_free(daemon->hardware);
 	spool_free(daemon->spool);
 	status_stop(daemon);

@@ -58,6 +58,7 @@ struct daemon {
 	struct hardware *hardware;
 	struct notify *notify;
 	struct lines *lines;
+	struct pressure *pressure;
 	struct spool *spool;
 	struct mqtt *mqtt;
 	struct stats stats;
