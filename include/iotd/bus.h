@@ -183,6 +183,9 @@ int gpio_line_set(struct gpio_line *line, bool on);
  */
 int gpio_line_read_events(struct gpio_line *line, struct gpio_event *events, size_t count);
 
+/** gpio_describe_gone() - that the chip called @chip in the configuration was unplugged, for a person */
+void gpio_describe_gone(char fault[static 192], const char *chip);
+
 static inline void gpio_line_freep(struct gpio_line **line)
 {
 	*line = gpio_line_free(*line);

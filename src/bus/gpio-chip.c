@@ -129,6 +129,12 @@ int gpio_chip_find(struct gpiod_chip **ret, const char *name, char fault[static 
 	return 0;
 }
 
+static int chip_gone(const char *name, char fault[static FAULT_SIZE])
+{
+	gpio_describe_gone(fault, name);
+	return -ENODEV;
+}
+
 /* --- Lines of a chip ------------------------------------------------------------------------ */
 
 int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
@@ -141,7 +147,7 @@ int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 	if (where->name) {
 		offset = gpiod_chip_get_line_offset_from_name(chip, where->name);
 		if (offset < 0 && errno == ENODEV)
-			return gpio_fail(fault, -ENODEV, "%s is gone", where->chip);
+			return chip_gone(where->chip, fault);
 		if (offset < 0)
 			return gpio_fail(
 				fault, -ENOENT,
@@ -153,7 +159,7 @@ int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 
 	info = gpiod_chip_get_info(chip);
 	if (!info)
-		return gpio_fail(fault, -ENODEV, "%s: %s", where->chip, strerror(errno));
+		return chip_gone(where->chip, fault);
 	count = gpiod_chip_info_get_num_lines(info);
 	if (where->offset >= count)
 		return gpio_fail(fault, -ENOENT, "%s has no line %u, it has %zu (from 0)",
@@ -184,7 +190,7 @@ int gpio_chip_refuse(struct gpiod_chip *chip, unsigned int offset, const char *c
 	case EBUSY:
 		return line_held(chip, offset, chip_name, fault);
 	case ENODEV:
-		return gpio_fail(fault, -ENODEV, "%s is gone", chip_name);
+		return chip_gone(chip_name, fault);
 	case ENOMEM:
 	case EMFILE:
 	case ENFILE:

@@ -5,6 +5,9 @@
  * emulation of src/sim.
  */
 
+#include <stdio.h>
+#include <string.h>
+
 #include "iotd/bus.h"
 
 struct gpio_line *gpio_line_free(struct gpio_line *line)
@@ -27,4 +30,15 @@ int gpio_line_set(struct gpio_line *line, bool on)
 int gpio_line_read_events(struct gpio_line *line, struct gpio_event *events, size_t count)
 {
 	return line->ops->read_events(line, events, count);
+}
+
+/* a number belongs to the next chip that is plugged in, whichever that is */
+void gpio_describe_gone(char fault[static 192], const char *chip)
+{
+	const char *slash = strrchr(chip, '/'), *node = slash ? slash + 1 : chip;
+	bool is_numbered = strncmp(node, "gpiochip", strlen("gpiochip")) == 0;
+
+	(void)snprintf(fault, 192, "%.64s is gone (unplugged?)%s", chip,
+		       is_numbered ? "; if it comes back with another number, name it by its label"
+				   : "");
 }

@@ -93,7 +93,7 @@ struct daemon {
 	struct reload reload;
 
 	char broker[LINK_TEXT_SIZE], link_fault[LINK_TEXT_SIZE];
-	char status_text[2 * LINK_TEXT_SIZE + RELOAD_TEXT_SIZE + 160]; /* as systemd has it */
+	char status_text[2 * LINK_TEXT_SIZE + RELOAD_TEXT_SIZE + 240]; /* as systemd has it */
 	int64_t status_us, logged_us;
 	struct reactor_timer status_timer, stats_timer, log_timer;
 };

@@ -13,6 +13,7 @@
 #define STATUS_DISTANCE_US (1037 * USEC_PER_MSEC)
 /* who sends SIGUSR1 a thousand times a second shall not fill the journal */
 #define LOG_DISTANCE_US	   USEC_PER_SEC
+#define LINES_TEXT_SIZE	   80
 
 const struct stats *status_stats(struct daemon *daemon)
 {
@@ -24,7 +25,7 @@ const struct stats *status_stats(struct daemon *daemon)
 
 /* --- STATUS= -------------------------------------------------------------------------------- */
 
-static size_t count_offline(const struct daemon *daemon)
+static size_t count_offline_sensors(const struct daemon *daemon)
 {
 	struct device_info info;
 	size_t count = 0;
@@ -36,19 +37,48 @@ static size_t count_offline(const struct daemon *daemon)
 	return count;
 }
 
+static size_t count_offline_lines(const struct daemon *daemon)
+{
+	struct device_info info;
+	size_t count = 0;
+
+	for (size_t i = 0; i < daemon->input_count; i++) {
+		input_info(daemon->inputs[i], &info);
+		count += info.status == STATUS_OFFLINE;
+	}
+	for (size_t i = 0; i < daemon->output_count; i++) {
+		output_info(daemon->outputs[i], &info);
+		count += info.status == STATUS_OFFLINE;
+	}
+	return count;
+}
+
+/* lines are only spoken of when some are offline: SPEC.md's line is for those that are well */
+static void describe_lines(const struct daemon *daemon, char text[static LINES_TEXT_SIZE])
+{
+	size_t offline = count_offline_lines(daemon);
+
+	text[0] = '\0';
+	if (offline > 0)
+		(void)snprintf(text, LINES_TEXT_SIZE, "; %zu of %zu GPIO lines offline", offline,
+			       daemon->input_count + daemon->output_count);
+}
+
 static void tell_status(struct reactor_timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, status_timer);
 	bool is_up = mqtt_is_connected(daemon->mqtt);
 	uint64_t spooled = daemon->stats.queued - daemon->stats.in_flight;
-	char text[sizeof(daemon->status_text)];
+	char text[sizeof(daemon->status_text)], lines[LINES_TEXT_SIZE];
 
-	(void)snprintf(
-		text, sizeof(text), "%zu sensors, %zu offline; %s %s%s%s; %" PRIu64 " spooled%s%s",
-		daemon->sensor_count, count_offline(daemon),
-		is_up ? "connected to" : "not connected to", daemon->broker,
-		!is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
-		spooled, daemon->reload.fault[0] ? "; reload refused: " : "", daemon->reload.fault);
+	describe_lines(daemon, lines);
+	(void)snprintf(text, sizeof(text),
+		       "%zu sensors, %zu offline%s; %s %s%s%s; %" PRIu64 " spooled%s%s",
+		       daemon->sensor_count, count_offline_sensors(daemon), lines,
+		       is_up ? "connected to" : "not connected to", daemon->broker,
+		       !is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
+		       spooled, daemon->reload.fault[0] ? "; reload refused: " : "",
+		       daemon->reload.fault);
 	daemon->status_us = reactor_now(daemon->reactor);
 	if (is_up && spooled > 0)
 		status_changed(daemon); /* until it is drained */

@@ -173,6 +173,8 @@ void line_describe(struct line *line, int error, char fault[static 192])
 	else
 		(void)snprintf(fault, 192, "%s", line->fault[0] ? line->fault : strerror(-error));
 }
+	else if (error == -ENODEV && line->fault[0] == '\0')
+		gpio_describe_gone(fault, line->request.line->chip);
 
 int64_t line_retry_us(unsigned int failures)
 {

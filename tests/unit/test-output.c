@@ -356,8 +356,9 @@ START_TEST(a_line_that_is_lost_comes_back)
 	run_for(10 * SECOND);
 	assert_told(losses[_i].told); /* what was timed is forgotten with the line */
 	ck_assert_str_eq(driven, losses[_i].driven);
-	ck_assert_ptr_nonnull(strstr(logs, "output a: offline: No such device; trying again\n"
-					   "output a: online again after 0.5 s, 1 failed tries\n"));
+	ck_assert_ptr_nonnull(strstr(logs,
+				     "output a: offline: a is gone (unplugged?); trying again\n"
+				     "output a: online again after 0.5 s, 1 failed tries\n"));
 	ck_assert_int_eq(set(0, true, 0).error, 0);
 }
 END_TEST
