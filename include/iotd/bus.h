@@ -186,6 +186,19 @@ int gpio_line_read_events(struct gpio_line *line, struct gpio_event *events, siz
 /** gpio_describe_gone() - that the chip called @chip in the configuration was unplugged, for a person */
 void gpio_describe_gone(char fault[static 192], const char *chip);
 
+/**
+ * gpio_watch_open() - a descriptor that gets EPOLLIN when GPIO chips come, go or change their permissions
+ * @folder: "/dev"
+ * Return: the descriptor, which is the caller's; -EMFILE, -ENFILE, -ENOSPC no more of them; -ENOENT; -ENOTDIR; -EACCES; -ENOMEM.
+ */
+int gpio_watch_open(const char *folder);
+
+/**
+ * gpio_watch_read() - take off what waits; never blocks, so on the reactor
+ * Return: 1 it is about chips; 0 it is not; a negative errno: @fd is of no use any more.
+ */
+int gpio_watch_read(int fd);
+
 static inline void gpio_line_freep(struct gpio_line **line)
 {
 	*line = gpio_line_free(*line);

@@ -169,6 +169,9 @@ int input_new(struct input **ret, const struct device_parts *parts,
 /** input_free() - releases the line. NULL is fine. Returns NULL */
 struct input *input_free(struct input *input);
 
+/** input_chips_changed() - GPIO chips came or went: look for the line now */
+void input_chips_changed(struct input *input);
+
 /** input_update() - the same configuration, in new memory */
 void input_update(struct input *input, const struct input_settings *settings);
 
@@ -244,6 +247,9 @@ struct future *output_exit(struct output *output);
  * disconnect_after changed it is to be told again that the link is down: output_link_changed().
  */
 void output_update(struct output *output, const struct output_settings *settings);
+
+/** output_chips_changed() - GPIO chips came or went: look for the line now */
+void output_chips_changed(struct output *output);
 
 /** output_obey_interlock() - when all are updated: off, if an output that is on too excludes it now */
 void output_obey_interlock(struct output *output);

@@ -411,6 +411,8 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 		r = link_start(daemon, &daemon->mqtt);
 	if (r == 0)
 		r = devices_change(daemon, &none, daemon->settings, &changes);
+	if (r == 0 && !options->simulate)
+		chips_start(daemon);
 	if (r == 0)
 		lines_release_others(daemon->lines);
 	if (r == 0)
@@ -435,6 +437,7 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 		return -ENOMEM;
 	}
 	daemon->settings = settings;
+	daemon->chips_fd = -1;
 	daemon->parts.events = &daemon->events;
 	daemon->parts.stats = &daemon->stats;
 	daemon->events = (struct device_events){ on_reading, on_status, on_state, buses_note };
@@ -472,6 +475,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	if (!daemon)
 		return NULL;
 	reload_stop(daemon);
+	chips_stop(daemon);
 	free_sensors_and_inputs(daemon);
 	while (daemon->output_count > 0)
 		output_free(daemon->outputs[--daemon->output_count]);

@@ -77,9 +77,11 @@ struct daemon {
 	size_t sensor_count, input_count, output_count;
 
 	struct reactor_signal terminate, interrupt, hangup, statistics;
-	struct future stop;    /* resolved when the daemon shall end */
-	struct future *told;   /* systemd knows that we are stopping */
-	struct future **exits; /* of outputs, while stopping */
+	struct reactor_io chips; /* GPIO chips that come and go */
+	int chips_fd;		 /* -1: not watched */
+	struct future stop;	 /* resolved when the daemon shall end */
+	struct future *told;	 /* systemd knows that we are stopping */
+	struct future **exits;	 /* of outputs, while stopping */
 	size_t exits_awaited;
 	SLIST_HEAD(, bus_trouble) bus_troubles;
 	uint64_t lost; /* readings, for want of memory, since that began */
@@ -127,6 +129,12 @@ void devices_forget(struct daemon *daemon, const struct settings *old);
 
 /** devices_tell() - status and state of all devices once more: the connection is another one */
 void devices_tell(struct daemon *daemon);
+
+/** chips_start() - tell inputs and outputs of GPIO chips that come and go; where that cannot be, it is logged */
+void chips_start(struct daemon *daemon);
+
+/** chips_stop() - no more of it */
+void chips_stop(struct daemon *daemon);
 
 /** link_start() - a connection by daemon->settings. Return: 0; -ENOMEM */
 int link_start(struct daemon *daemon, struct mqtt **ret);

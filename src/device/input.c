@@ -111,9 +111,7 @@ static int input_failed(struct task *task, int error)
 		line_log_offline(DEVICE_INPUT, input->settings->name, error, input->fault);
 	}
 	tell_status(input, STATUS_OFFLINE);
-	if (!line_is_idle(input->line))
-		return task_await(task, &input->line->back, input_open);
-	return task_sleep(task, line_retry_us(input->failures), input_open);
+	return line_await_retry(input->line, task, input_open);
 }
 
 static int input_changed(struct task *task, int result);
@@ -170,7 +168,7 @@ static int input_opened(struct task *task, int result)
 		line_log_online(DEVICE_INPUT, input->settings->name,
 				reactor_now(input->parts->reactor) - input->failed_since_us,
 				input->failures);
-	input->failures = 0;
+	input->failures = input->line->failures = 0;
 	tell_status(input, STATUS_ONLINE);
 	tell_state(input, input->line->on, clock_realtime_us());
 	return input_watch(task);
@@ -228,6 +226,13 @@ struct input *input_free(struct input *input)
 	line_free(input->line);
 	free(input);
 	return NULL;
+}
+
+void input_chips_changed(struct input *input)
+{
+	/* asks the kernel anew: it may not have told that the chip is gone */
+	(void)reactor_modify_io(&input->io, EPOLLIN);
+	line_hasten(input->line);
 }
 
 void input_update(struct input *input, const struct input_settings *settings)

@@ -87,6 +87,7 @@ int line_new(struct line **ret, const struct device_parts *parts, const struct g
 	line->job.run = line_job;
 	line->job.idle = line_job_idle;
 	future_init(&line->back, parts->reactor, NULL);
+	future_init(&line->hasten, parts->reactor, NULL);
 	*ret = line;
 	return 0;
 }
@@ -108,6 +109,8 @@ int line_run(struct line *line, enum line_operation operation, bool on)
 	line->operation = operation;
 	line->on = on;
 	future_init(&line->back, line->back.reactor, NULL);
+	if (operation == LINE_OPEN) /* what comes while it runs may come too late for it */
+		future_init(&line->hasten, line->hasten.reactor, NULL);
 	return worker_run(line->key, &line->job);
 }
 
@@ -170,19 +173,32 @@ void line_describe(struct line *line, int error, char fault[static 192])
 	if (!line_is_idle(line))
 		(void)snprintf(fault, 192, "no answer within %lld s: %s hangs",
 			       LINE_TIMEOUT_US / USEC_PER_SEC, line->request.line->chip);
+	else if (error == -ENODEV && line->fault[0] == '\0')
+		gpio_describe_gone(fault, line->request.line->chip);
 	else
 		(void)snprintf(fault, 192, "%s", line->fault[0] ? line->fault : strerror(-error));
 }
-	else if (error == -ENODEV && line->fault[0] == '\0')
-		gpio_describe_gone(fault, line->request.line->chip);
 
-int64_t line_retry_us(unsigned int failures)
+static int64_t retry_us(unsigned int failures)
 {
 	int64_t wait_us = USEC_PER_SEC / 2;
 
 	while (failures-- > 1 && wait_us < 10 * USEC_PER_SEC)
 		wait_us *= 2;
 	return wait_us < 10 * USEC_PER_SEC ? wait_us : 10 * USEC_PER_SEC;
+}
+
+int line_await_retry(struct line *line, struct task *task, task_step next)
+{
+	if (!line_is_idle(line))
+		return task_await(task, &line->back, next);
+	return task_await_for(task, &line->hasten, retry_us(++line->failures), next);
+}
+
+void line_hasten(struct line *line)
+{
+	line->failures = 0;
+	future_resolve(&line->hasten, 0);
 }
 
 void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault)

@@ -31,7 +31,9 @@ struct line {
 	struct line_store *store;     /* NULL: none */
 	char stored[GPIO_PLACE_SIZE]; /* the place of what the store keeps; "": nothing */
 	struct worker_job job;
-	struct future back; /* resolved when an abandoned job is back */
+	struct future back;    /* resolved when an abandoned job is back */
+	struct future hasten;  /* resolved when the next try shall be now */
+	unsigned int failures; /* in a row, since the start or line_hasten() */
 	bool is_freed;
 
 	/* with the worker while the job is out */
@@ -80,8 +82,16 @@ bool line_is_idle(const struct line *line);
 /** line_describe() - @line->fault for a failed operation: the bus's words, or those of @error */
 void line_describe(struct line *line, int error, char fault[static 192]);
 
-/** line_retry_us() - how long to wait before the next try after @failures in a row: 0.5 s doubling up to 10 s */
-int64_t line_retry_us(unsigned int failures);
+/**
+ * line_await_retry() - go on with @next to ask for the line once more, whatever the result
+ *
+ * That is when the operation that hangs is back, else after 0.5 s, with each failure in a row twice
+ * that, up to 10 s, or when line_hasten() is called, if that is sooner. Return: as task_await_for().
+ */
+int line_await_retry(struct line *line, struct task *task, task_step next);
+
+/** line_hasten() - chips came or went: do not wait for the next try, and begin with short waits again */
+void line_hasten(struct line *line);
 
 /** line_log_offline(), line_log_online() - the first failure and the recovery of an input or output */
 void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault);

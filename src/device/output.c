@@ -95,9 +95,7 @@ static int output_failed(struct task *task, int error)
 		line_log_offline(DEVICE_OUTPUT, output->settings->name, error, output->fault);
 	}
 	tell_status(output, STATUS_OFFLINE);
-	if (!line_is_idle(output->line))
-		return task_await(task, &output->line->back, output_open);
-	return task_sleep(task, line_retry_us(output->failures), output_open);
+	return line_await_retry(output->line, task, output_open);
 }
 
 static int output_driven(struct task *task, int result)
@@ -208,7 +206,7 @@ static int output_opened(struct task *task, int result)
 		line_log_online(DEVICE_OUTPUT, output->settings->name,
 				reactor_now(output->parts->reactor) - output->failed_since_us,
 				output->failures);
-	output->failures = 0;
+	output->failures = output->line->failures = 0;
 	output->fault[0] = '\0';
 	output->was_open = true;
 	tell_status(output, STATUS_ONLINE);
@@ -305,6 +303,13 @@ void output_remove(struct output *output)
 {
 	line_forget(output->line);
 	output_free(output);
+}
+
+void output_chips_changed(struct output *output)
+{
+	/* asks the kernel anew: it may not have told that the chip is gone */
+	(void)reactor_modify_io(&output->io, 0);
+	line_hasten(output->line);
 }
 
 const struct output_settings *output_settings(const struct output *output)

@@ -390,6 +390,59 @@ START_TEST(a_queue_that_cannot_be_read_is_the_chips_end)
 }
 END_TEST
 
+START_TEST(a_chip_that_comes_is_taken_at_once)
+{
+	fake.line.request_error = -ENOENT;
+	make();
+	run_for(20 * SECOND);
+	ck_assert_int_eq(fake.line.requests, 6); /* the next would be in 5.5 s */
+	input_chips_changed(input);		 /* its node is not ours yet */
+	run_for(1);
+	ck_assert_int_eq(fake.line.requests, 7);
+	input_chips_changed(input);
+	fake.line.request_error = 0;
+	run_for(1);
+	assert_told("offline online off ");
+	input_chips_changed(input); /* another chip's business */
+	run_for(60 * SECOND);
+	ck_assert_int_eq(fake.line.requests, 8);
+	put_edge(true, now_us());
+	run_for(1);
+	assert_told("on ");
+}
+END_TEST
+
+START_TEST(a_chip_that_does_not_come_is_asked_for_more_often_for_a_while)
+{
+	fake.line.request_error = -ENOENT;
+	make();
+	run_for(20 * SECOND);
+	input_chips_changed(input);
+	run_for(SECOND);
+	ck_assert_int_eq(fake.line.requests, 8);
+	ck_assert_int_eq(fake.line.times_us[7] - fake.line.times_us[6], 500 * MSEC);
+}
+END_TEST
+
+START_TEST(a_chip_that_comes_while_it_is_asked_for_is_asked_again)
+{
+	int gate[2];
+
+	ck_assert_int_eq(pipe(gate), 0);
+	fake.line.gate = gate[0];
+	fake.get_error = -EIO;
+	make();
+	while (!atomic_load(&fake.line.hangs))
+		run_turn();
+	input_chips_changed(input);
+	ck_assert_int_eq(write(gate[1], "", 1), 1);
+	run_for(1);
+	ck_assert_int_eq(fake.line.requests, 2);
+	(void)close(gate[0]);
+	(void)close(gate[1]);
+}
+END_TEST
+
 static const struct {
 	int error;
 	const char *fault;
@@ -519,6 +572,9 @@ static TCase *failure_cases(void)
 
 	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
 	tcase_add_test(cases, a_chip_that_is_gone_comes_back);
+	tcase_add_test(cases, a_chip_that_comes_is_taken_at_once);
+	tcase_add_test(cases, a_chip_that_does_not_come_is_asked_for_more_often_for_a_while);
+	tcase_add_test(cases, a_chip_that_comes_while_it_is_asked_for_is_asked_again);
 	tcase_add_test(cases, a_queue_that_cannot_be_read_is_the_chips_end);
 	tcase_add_loop_test(cases, a_line_that_is_refused_is_tried_again, 0,
 			    (int)ARRAY_SIZE(refusals));

@@ -363,6 +363,22 @@ START_TEST(a_line_that_is_lost_comes_back)
 }
 END_TEST
 
+START_TEST(a_line_is_taken_as_soon_as_chips_come)
+{
+	pins[0].line.request_error = -ENOENT;
+	start(1);
+	run_for(20 * SECOND); /* the next try would be in 5.5 s */
+	told[0] = '\0';
+	pins[0].line.request_error = 0;
+	output_chips_changed(pins[0].output);
+	run_for(1);
+	assert_told("a:online a:off ");
+	output_chips_changed(pins[0].output); /* another chip's business */
+	run_for(60 * SECOND);
+	ck_assert_int_eq(pins[0].line.takes, 1);
+}
+END_TEST
+
 static TCase *command_cases(void)
 {
 	TCase *cases = tcase_create("commands");
@@ -389,6 +405,7 @@ static TCase *end_cases(void)
 	tcase_add_test(cases, it_answers_when_it_is_freed);
 	tcase_add_loop_test(cases, it_may_be_freed_at_any_state, 0, 4);
 	tcase_add_test(cases, a_line_that_cannot_be_driven_is_offline_and_comes_back);
+	tcase_add_test(cases, a_line_is_taken_as_soon_as_chips_come);
 	tcase_add_loop_test(cases, a_line_that_is_lost_comes_back, 0, (int)ARRAY_SIZE(losses));
 	return cases;
 }
