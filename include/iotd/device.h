@@ -22,6 +22,9 @@ struct device_events {
 	/** a reading to publish, or one that a command asked for; valid during the call */
 	void (*reading)(struct device_events *events, const struct sensor_settings *settings,
 			const struct reading *reading);
+	/** a reading of a counter to publish; valid during the call */
+	void (*count)(struct device_events *events, const struct input_settings *settings,
+		      const struct reading *reading);
 	/** a device went online or offline; also once at its first try */
 	void (*status)(struct device_events *events, enum device_kind kind, const char *name,
 		       enum device_status status);
@@ -181,8 +184,11 @@ const struct input_settings *input_settings(const struct input *input);
 /** input_info() - its line of the list */
 void input_info(const struct input *input, struct device_info *ret);
 
-/** input_state() - the last state. Return: 0; -ENODATA not known yet or offline */
+/** input_state() - the last state. Return: 0; -ENODATA not known yet or offline, or a counter */
 int input_state(const struct input *input, struct state *ret);
+
+/** input_read_counter() - a counter's reading, also published. Return: 0; -ENODATA offline; -ENOTSUP no counter */
+int input_read_counter(struct input *input, struct reading *ret);
 
 /* --- outputs -------------------------------------------------------------------------------- */
 

@@ -72,10 +72,10 @@ struct device_info {
 	enum device_status status;
 	const char *name;
 	const char *driver;		/* sensors: the driver; else NULL */
-	int64_t interval_us;		/* sensors: between reads; else 0 */
-	const struct channel *channels; /* sensors; else NULL, 0 */
+	int64_t interval_us;		/* sensors and counters: between readings; else 0 */
+	const struct channel *channels; /* sensors and counters; else NULL, 0 */
 	size_t channel_count;
-	int state;	   /* inputs and outputs: 0 off, 1 on, -1 not known yet; sensors: -1 */
+	int state;	   /* inputs and outputs: 0 off, 1 on, -1 not known yet; others: -1 */
 	const char *fault; /* offline: why, in words; else NULL */
 };
 
@@ -147,7 +147,7 @@ int command_kind_from_name(const char *name);
 struct command_result {
 	int error;		       /* 0, or negative errno with @text in words for the sender */
 	const char *text;	       /* of the error: `no sensor named "airr"` */
-	const struct reading *reading; /* read of a sensor */
+	const struct reading *reading; /* read of a sensor or counter */
 	const struct state *state;     /* read of an input or output, set, pulse, toggle */
 	const struct device_info *devices; /* list */
 	size_t device_count;

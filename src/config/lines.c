@@ -150,6 +150,17 @@ static void counter_check(struct load *load, const config_setting_t *group)
 	}
 }
 
+/* counter_check_unit() - the rate's unit is the same with "/s" */
+static void counter_check_unit(struct load *load, const config_setting_t *group,
+			       const struct input_settings *input)
+{
+	const config_setting_t *unit = config_setting_get_member(group, "unit");
+
+	if (unit && strlen(input->unit) > UNIT_LENGTH - strlen("/s"))
+		fault_at(&load->faults, unit, "is longer than %zu bytes",
+			 UNIT_LENGTH - strlen("/s"));
+}
+
 void load_inputs(struct load *load, const config_setting_t *section)
 {
 	struct settings *settings = load->settings;
@@ -162,7 +173,9 @@ void load_inputs(struct load *load, const config_setting_t *section)
 		if (!value_is_group(&load->faults, group))
 			continue;
 		table_read(load, input_keys, group, &settings->inputs[i]);
-		if (!settings->inputs[i].count)
+		if (settings->inputs[i].count)
+			counter_check_unit(load, group, &settings->inputs[i]);
+		else
 			counter_check(load, group);
 	}
 }

@@ -40,7 +40,6 @@ static const struct {
 	{ "stats.textfile", SERVED_ONLY, "" },
 	{ "driver_dir", SERVED_ONLY, "/usr/lib/iotd/drivers" },
 	{ "commands.allow", SERVED_NOT, "count" },
-	{ "inputs.count", SERVED_ONLY, "false" },
 };
 
 /* Drivers of SPEC.md; a driver that is in the list of drivers.h counts as built, whether or not it is here */

@@ -92,17 +92,41 @@ static void sensor_was_read(void *data, int error, const char *fault, const stru
 	command->done(command, &result);
 }
 
-static void answer_state(struct command *command, int r, const struct state *state)
+static void answer(struct command *command, int r, const struct command_result *result)
 {
-	struct command_result result = { .state = state };
 	char text[NAME_LENGTH + 64];
 
 	if (r == 0) {
-		command->done(command, &result);
+		command->done(command, result);
 		return;
 	}
 	(void)snprintf(text, sizeof(text), "\"%s\" is offline", command->name);
 	fail(command, r, text);
+}
+
+static void read_input(struct input *input, struct command *command)
+{
+	struct command_result result = { .error = 0 };
+	struct reading reading;
+	struct state state;
+	int r;
+
+	if (input_settings(input)->count) {
+		result.reading = &reading;
+		r = input_read_counter(input, &reading);
+	} else {
+		result.state = &state;
+		r = input_state(input, &state);
+	}
+	answer(command, r, &result);
+}
+
+static void read_output(const struct output *output, struct command *command)
+{
+	struct state state;
+	struct command_result result = { .state = &state };
+
+	answer(command, output_state(output, &state), &result);
 }
 
 static void execute_read(struct daemon *daemon, struct command *command)
@@ -110,7 +134,6 @@ static void execute_read(struct daemon *daemon, struct command *command)
 	struct sensor *sensor = find_sensor(daemon, command->name);
 	struct input *input = find_input(daemon, command->name);
 	struct output *output = find_output(daemon, command->name);
-	struct state state;
 	int r;
 
 	if (sensor) {
@@ -118,9 +141,9 @@ static void execute_read(struct daemon *daemon, struct command *command)
 		if (r < 0)
 			fail(command, r, "it is being read for another command");
 	} else if (input) {
-		answer_state(command, input_state(input, &state), &state);
+		read_input(input, command);
 	} else if (output) {
-		answer_state(command, output_state(output, &state), &state);
+		read_output(output, command);
 	} else {
 		fail_unknown(command, "sensor");
 	}

@@ -40,7 +40,8 @@
 
 struct published {
 	struct daemon *daemon;
-	const struct sensor_settings *sensor;
+	int qos;
+	bool retain;
 };
 
 static void publish_reading(void *data, struct message *message)
@@ -48,15 +49,15 @@ static void publish_reading(void *data, struct message *message)
 	const struct published *published = data;
 	struct daemon *daemon = published->daemon;
 
-	message->qos = (uint8_t)published->sensor->qos;
-	message->retain = published->sensor->retain;
+	message->qos = (uint8_t)published->qos;
+	message->retain = published->retain;
 	message->expiry_s = (uint32_t)(daemon->settings->mqtt.expiry_us / USEC_PER_SEC);
 	message->queued_us = reactor_now(daemon->reactor);
 	mqtt_publish(daemon->mqtt, message);
 }
 
 /* memory comes and goes: it is back when nothing was lost for a while */
-static void note_lost(struct daemon *daemon, const struct sensor_settings *sensor, int r)
+static void note_lost(struct daemon *daemon, enum device_kind kind, const char *name, int r)
 {
 	int64_t now_us = reactor_now(daemon->reactor);
 
@@ -64,26 +65,47 @@ static void note_lost(struct daemon *daemon, const struct sensor_settings *senso
 		daemon->stats.discarded++;
 		daemon->lost_us = now_us;
 		if (daemon->lost++ == 0)
-			log_error("sensor %s: a reading is lost: %s; further ones are only counted",
-				  sensor->name, strerror(-r));
+			log_error("%s %s: a reading is lost: %s; further ones are only counted",
+				  device_kind_name(kind), name, strerror(-r));
 	} else if (daemon->lost > 0 && now_us - daemon->lost_us >= LOST_QUIET_US) {
 		log_notice("no reading is lost any more; %" PRIu64 " were", daemon->lost);
 		daemon->lost = 0;
 	}
 }
 
+static void publish(struct published published, enum device_kind kind, const char *topic,
+		    const struct reading *reading)
+{
+	struct daemon *daemon = published.daemon;
+	int r = -ENOMEM;
+
+	if (topic)
+		r = message_from_reading(daemon->settings->mqtt.format, topic, reading,
+					 publish_reading, &published);
+	note_lost(daemon, kind, reading->name, r);
+	if (!mqtt_is_connected(daemon->mqtt))
+		status_changed(daemon);
+}
+
 static void on_reading(struct device_events *events, const struct sensor_settings *sensor,
 		       const struct reading *reading)
 {
 	struct daemon *daemon = container_of(events, struct daemon, events);
-	struct published published = { daemon, sensor };
-	int r;
+	struct published published = { daemon, sensor->qos, sensor->retain };
 
-	r = message_from_reading(daemon->settings->mqtt.format, sensor->topic, reading,
-				 publish_reading, &published);
-	note_lost(daemon, sensor, r);
-	if (!mqtt_is_connected(daemon->mqtt))
-		status_changed(daemon);
+	publish(published, DEVICE_SENSOR, sensor->topic, reading);
+}
+
+static void on_count(struct device_events *events, const struct input_settings *input,
+		     const struct reading *reading)
+{
+	struct daemon *daemon = container_of(events, struct daemon, events);
+	const struct mqtt_settings *mqtt = &daemon->settings->mqtt;
+	cleanup(freep) char *topic =
+		topic_new(mqtt->topic, device_kind_name(DEVICE_INPUT), input->name, NULL);
+	struct published published = { daemon, mqtt->qos, true };
+
+	publish(published, DEVICE_INPUT, topic, reading);
 }
 
 static bool all_lines_tried(const struct daemon *daemon)
@@ -440,7 +462,8 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 	daemon->chips_fd = -1;
 	daemon->parts.events = &daemon->events;
 	daemon->parts.stats = &daemon->stats;
-	daemon->events = (struct device_events){ on_reading, on_status, on_state, buses_note };
+	daemon->events = (struct device_events){ on_reading, on_count, on_status, on_state,
+						 buses_note };
 	daemon->rules = (struct output_rules){ blocked_by, went_off };
 	daemon->mqtt_events.link_changed = on_link;
 	daemon->control.execute = control_execute;

@@ -59,12 +59,39 @@ static void forget(struct daemon *daemon, const char *prefix, enum device_kind k
 		mqtt_forget_state(daemon->mqtt, topic, true);
 }
 
+/* a counter's readings are no states: one that is empty takes their place, to be cleared */
+static void forget_count(struct daemon *daemon, const struct settings *old, const char *name,
+			 const char *channel)
+{
+	cleanup(freep) char *topic =
+		topic_new(old->mqtt.topic, device_kind_name(DEVICE_INPUT), name, channel);
+	struct message *message;
+
+	if (!topic || message_new(&message, topic, NULL, 0) < 0)
+		return;
+	mqtt_publish_state(daemon->mqtt, message);
+	mqtt_forget_state(daemon->mqtt, topic, true);
+}
+
+static void forget_input(struct daemon *daemon, const struct settings *old,
+			 const struct input_settings *input)
+{
+	if (!input->count) {
+		forget(daemon, old->mqtt.topic, DEVICE_INPUT, input->name);
+	} else if (old->mqtt.format == FORMAT_VALUE) {
+		forget_count(daemon, old, input->name, "total");
+		forget_count(daemon, old, input->name, "rate");
+	} else {
+		forget_count(daemon, old, input->name, NULL);
+	}
+}
+
 void devices_forget(struct daemon *daemon, const struct settings *old)
 {
 	for (size_t i = 0; i < old->sensor_count; i++)
 		forget(daemon, old->mqtt.topic, DEVICE_SENSOR, old->sensors[i].name);
 	for (size_t i = 0; i < old->input_count; i++)
-		forget(daemon, old->mqtt.topic, DEVICE_INPUT, old->inputs[i].name);
+		forget_input(daemon, old, &old->inputs[i]);
 	for (size_t i = 0; i < old->output_count; i++)
 		forget(daemon, old->mqtt.topic, DEVICE_OUTPUT, old->outputs[i].name);
 }
@@ -151,8 +178,9 @@ static void keep_input(struct plan *plan, struct input *input)
 		plan->changes.kept++;
 		return;
 	}
-	if (!now)
-		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_INPUT, before->name);
+	/* in other formats it is the same topic */
+	if (!now || (now->count != before->count && plan->old->mqtt.format == FORMAT_VALUE))
+		forget_input(plan->daemon, plan->old, before);
 	input_free(input);
 	plan->changes.stopped++;
 }

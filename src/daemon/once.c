@@ -51,28 +51,31 @@ static void answered(struct asked *asked, bool is_good)
 		future_resolve(&asked->once->all_done, 0);
 }
 
+/* Return: 0; -ENOMEM */
+static int write_reading(struct asked *asked, const struct reading *reading)
+{
+	FILE *text = open_memstream(&asked->text, &asked->size);
+	char number[VALUE_SIZE];
+
+	if (!text)
+		return -ENOMEM;
+	for (size_t i = 0; i < reading->count; i++) {
+		const struct value *value = &reading->values[i];
+
+		value_format(number, sizeof(number), value->number, value->channel->digits);
+		(void)fprintf(text, "%s.%s %s%s%s\n", asked->name, value->channel->name, number,
+			      value->channel->unit[0] ? " " : "", value->channel->unit);
+	}
+	return fclose(text) == 0 ? 0 : -ENOMEM;
+}
+
 static void on_sensor(void *data, int error, const char *fault, const struct reading *reading)
 {
 	struct asked *asked = data;
-	char number[VALUE_SIZE];
-	FILE *text;
 
 	(void)fault; /* the sensor has logged it */
-	if (error == 0) {
-		text = open_memstream(&asked->text, &asked->size);
-		if (!text)
-			error = -errno;
-		for (size_t i = 0; text && i < reading->count; i++) {
-			const struct value *value = &reading->values[i];
-
-			value_format(number, sizeof(number), value->number, value->channel->digits);
-			(void)fprintf(text, "%s.%s %s%s%s\n", asked->name, value->channel->name,
-				      number, value->channel->unit[0] ? " " : "",
-				      value->channel->unit);
-		}
-		if (text && fclose(text) != 0)
-			error = -ENOMEM;
-	}
+	if (error == 0)
+		error = write_reading(asked, reading);
 	answered(asked, error == 0);
 }
 
@@ -93,6 +96,15 @@ static void on_state(struct device_events *events, const struct state *state)
 	if (asprintf(&asked->text, "%s %s\n", state->name, state->on ? "on" : "off") < 0)
 		asked->text = NULL;
 	answered(asked, asked->text != NULL);
+}
+
+static void on_count(struct device_events *events, const struct input_settings *settings,
+		     const struct reading *reading)
+{
+	struct asked *asked = find_asked(container_of(events, struct once, events), settings->name);
+
+	if (asked && !asked->is_done)
+		answered(asked, write_reading(asked, reading) == 0);
 }
 
 static void on_status(struct device_events *events, enum device_kind kind, const char *name,
@@ -197,7 +209,7 @@ static int ask(struct once *once, const struct daemon_options *options)
 				 options->simulate);
 	if (r < 0)
 		return r;
-	once->events = (struct device_events){ on_reading, on_status, on_state };
+	once->events = (struct device_events){ on_reading, on_count, on_status, on_state };
 	once->parts = (struct device_parts){ once->reactor, &once->events, &once->stats,
 					     reactor_now(once->reactor) };
 	future_init(&once->all_done, once->reactor, NULL);

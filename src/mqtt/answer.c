@@ -38,7 +38,7 @@ static json_t *answer_channels(const struct device_info *device)
 	return take_ptr(array);
 }
 
-/* what only sensors have. Return: 0; -1 */
+/* what only sensors and counters have. Return: 0; -1 */
 static int answer_sensor(json_t *object, const struct device_info *device)
 {
 	if (device->driver &&

@@ -441,8 +441,9 @@ static const struct example line_examples[] = {
 	{ INPUT("edge = \"raising\";"), "1: inputs[0].edge: \"raising\" is not \"both\", "
 					"\"rising\" or \"falling\" (did you mean \"rising\"?)" },
 	{ INPUT("debounce = \"2h\";"), "1: inputs[0].debounce: \"2h\" is out of range (0s to 1h)" },
-	{ INPUT("count = true; interval = \"60s\"; scale = 0.2794; unit = \"mm\";"),
-	  "1: inputs[0].count: not supported yet" },
+	{ INPUT("count = true; interval = \"60s\"; scale = 0.2794; unit = \"mm\";"), "" },
+	{ INPUT("count = true; unit = \"12345678901234\";"),
+	  "1: inputs[0].unit: is longer than 13 bytes" },
 	{ INPUT("interval = \"60s\";\nscale = 1;\nunit = \"mm\";"),
 	  "1: inputs[0].interval: only a counter has it: count = true is missing\n"
 	  "2: inputs[0].scale: only a counter has it: count = true is missing\n"

@@ -345,6 +345,29 @@ START_TEST(lost_edges_are_counted_and_the_level_is_read_anew)
 }
 END_TEST
 
+START_TEST(a_loss_is_logged_when_it_begins_and_when_it_ends)
+{
+	start();
+	for (int i = 1; i <= 3; i++) {
+		fake.sequence += 7;
+		put_edge(i % 2 == 0, now_us());
+		run_for(4 * SECOND);
+	}
+	ck_assert_uint_eq(stats.edges, 3);
+	ck_assert_uint_eq(stats.edges_lost, 21);
+	ck_assert_str_eq(told.logs,
+			 "input door: edges are lost: they come faster than they are read; where "
+			 "that is no fault of the line, count = true misses none| ");
+	told.logs[0] = '\0';
+	run_for(60 * SECOND);
+	ck_assert_str_eq(told.logs, "input door: no edges are lost any more; 21 were, in 8.0 s| ");
+	fake.sequence++;
+	put_edge(true, now_us());
+	run_for(1);
+	ck_assert_ptr_nonnull(strstr(told.logs, "edges are lost:"));
+}
+END_TEST
+
 /* --- failures ------------------------------------------------------------------------------- */
 
 START_TEST(a_chip_that_is_gone_comes_back)
@@ -563,6 +586,7 @@ static TCase *edge_cases(void)
 	tcase_add_test(cases, each_edge_of_one_direction_is_told);
 	tcase_add_loop_test(cases, lost_edges_are_counted_and_the_level_is_read_anew, 0,
 			    (int)ARRAY_SIZE(gaps));
+	tcase_add_test(cases, a_loss_is_logged_when_it_begins_and_when_it_ends);
 	return cases;
 }
 
