@@ -138,12 +138,15 @@ static int load(struct settings **ret, const struct options *options)
 /* systemd waits longer for a file system that is away, or for a slow board */
 static int load_patiently(struct settings **ret, const struct options *options)
 {
-	cleanup(starting_freep) struct starting *starting = NULL;
+	struct starting *starting;
 	char doing[256];
+	int status;
 
 	(void)snprintf(doing, sizeof(doing), "reading %s", options->config);
 	starting = starting_new(doing);
-	return load(ret, options);
+	status = load(ret, options);
+	starting_free(starting);
+	return status;
 }
 
 static int run_daemon(struct settings *settings, const struct daemon_options *options)

@@ -287,7 +287,7 @@ static int line_request(struct kernel_line *line, struct gpiod_chip *chip,
 static int line_keep(struct kernel_line *line, const struct gpio_request *request)
 {
 	cleanup(line_config_freep) struct gpiod_line_config *lines = NULL;
-	bool on;
+	bool on = false;
 	int r;
 
 	r = kernel_line_get(&line->line, &on);

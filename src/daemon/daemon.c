@@ -462,8 +462,8 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 	daemon->chips_fd = -1;
 	daemon->parts.events = &daemon->events;
 	daemon->parts.stats = &daemon->stats;
-	daemon->events = (struct device_events){ on_reading, on_count, on_status, on_state,
-						 buses_note };
+	daemon->events =
+		(struct device_events){ on_reading, on_count, on_status, on_state, buses_note };
 	daemon->rules = (struct output_rules){ blocked_by, went_off };
 	daemon->mqtt_events.link_changed = on_link;
 	daemon->control.execute = control_execute;

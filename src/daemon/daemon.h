@@ -6,13 +6,13 @@
 #include <sys/queue.h>
 
 #include "hardware.h"
-#include "lines.h"
 #include "iotd/config.h"
 #include "iotd/daemon.h"
 #include "iotd/device.h"
 #include "iotd/mqtt.h"
 #include "iotd/service.h"
 #include "iotd/spool.h"
+#include "lines.h"
 
 #define LINK_TEXT_SIZE	 192
 #define RELOAD_TEXT_SIZE 384

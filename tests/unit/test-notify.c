@@ -344,7 +344,7 @@ START_TEST(a_slow_start_asks_for_more_time)
 
 	assert_heard("EXTEND_TIMEOUT_USEC=10000000\nSTATUS=reading a file, for 1 s\n|");
 	assert_heard("EXTEND_TIMEOUT_USEC=10000000\nSTATUS=reading a file, for 2 s\n|");
-	starting = starting_free(starting);
+	starting_free(starting);
 	run_for(1100 * MSEC);
 	assert_heard("");
 }
