@@ -231,7 +231,7 @@ START_TEST(a_measurement_takes_what_the_data_sheet_says)
 	ck_assert_uint_eq(meddler.written[0][0], 0xf2); /* before ctrl_meas, or it has no effect */
 	ck_assert_uint_eq(meddler.written[0][1], osrs);
 	ck_assert_uint_eq(meddler.written[1][0], 0xf4);
-	ck_assert_uint_eq(meddler.written[1][1], osrs << 5 | osrs << 2 | 1);
+	ck_assert_uint_eq(meddler.written[1][1], (uint8_t)(osrs << 5 | osrs << 2 | 1));
 
 	now_us += wait_us;
 	ck_assert_int_eq(source->driver->collect(source, values, &wait_us), 0);
