@@ -183,7 +183,7 @@ static int kept_line_get(int fd, bool *ret_on)
 	struct gpio_v2_line_values values = { .mask = 1 };
 
 	if (ioctl(fd, GPIO_V2_LINE_GET_VALUES_IOCTL, &values) < 0)
-		return -errno;
+		return line_error(errno);
 	*ret_on = values.bits & 1;
 	return 0;
 }
@@ -199,12 +199,9 @@ static int kernel_line_get(struct gpio_line *base, bool *ret_on)
 {
 	struct kernel_line *line = container_of(base, struct kernel_line, line);
 	enum gpiod_line_value value;
-	int r;
 
-	if (!line->request) {
-		r = kept_line_get(base->fd, ret_on);
-		return r < 0 ? line_error(-r) : 0;
-	}
+	if (!line->request)
+		return kept_line_get(base->fd, ret_on);
 	value = gpiod_line_request_get_value(line->request, line->offset);
 	if (value == GPIOD_LINE_VALUE_ERROR)
 		return line_error(errno);

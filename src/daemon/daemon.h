@@ -6,6 +6,8 @@
 #include <sys/queue.h>
 
 #include "hardware.h"
+#include "lines.h"
+
 #include "iotd/config.h"
 #include "iotd/daemon.h"
 #include "iotd/device.h"
