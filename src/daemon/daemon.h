@@ -6,7 +6,6 @@
 #include <sys/queue.h>
 
 #include "hardware.h"
-#include "lines.h"
 
 #include "iotd/config.h"
 #include "iotd/daemon.h"
