@@ -72,11 +72,6 @@ static inline void pressure_freep(struct pressure **pressure)
 	*pressure = pressure_free(*pressure);
 }
 
-static inline void starting_freep(struct starting **starting)
-{
-	*starting = starting_free(*starting);
-}
-
 static inline void notify_freep(struct notify **notify)
 {
 	*notify = notify_free(*notify);

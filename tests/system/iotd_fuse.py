@@ -53,6 +53,7 @@ class Bmp280:
         for register, raw in ((0xF7, 415148), (0xFA, 519888)):
             self._registers[register : register + 3] = (raw << 4).to_bytes(3, "big")
         self._at = 0
+        self.error = 0  # what it fails with, alone
 
     def write(self, data):
         self._at = data[0]
@@ -255,8 +256,8 @@ def _i2c(adapter, request, argument, pid):
                 os.pread(memory, _I2C_MESSAGE.size, place)
             )
             chip = adapter.chips.get(address)
-            if not chip:
-                return -errno.ENXIO
+            if not chip or chip.error:
+                return -(chip.error if chip else errno.ENXIO)
             if flags & _I2C_M_RD:
                 os.pwrite(memory, chip.read(length), buffer)
             else:

@@ -323,6 +323,29 @@ def test_buses_that_fail_in_every_way(iotd, faulty, client, figures):
     assert sorted(int(match[1]) for match in told) == sorted(hung * 2)
 
 
+def test_a_chip_that_holds_the_clock_is_not_its_bus(iotd, faulty, client):
+    first, second = Bmp280(), Bmp280()
+    bus = faulty.file("shared", b"", {0x76: first, 0x77: second})
+    daemon = iotd(
+        prefix=faulty.prefix,
+        sensors=[bus_sensor("first", "i2c-7"), {**bus_sensor("second", "i2c-7"), "address": 0x77}],
+        i2c=[{"bus": "i2c-7", "path": str(bus.path)}],
+    )
+    client.wait("sensor/+/status", "online", count=2)
+    first.error = errno.ETIMEDOUT
+    client.wait("sensor/first/status", "offline")
+    client.wait("sensor/second", count=10, since=client.mark())
+    assert not daemon.log.all(about_a_bus)
+    second.error = errno.ETIMEDOUT
+    assert "bus i2c-7 hangs" in daemon.log.wait(about_a_bus).text
+    client.wait("sensor/second/status", "offline")
+    mark = client.mark()
+    first.error = second.error = 0
+    client.wait("sensor/+/status", "online", since=mark, count=2)
+    told = daemon.log.all(about_a_bus)
+    assert len(told) == 2 and "bus i2c-7 answers again after" in told[1].text
+
+
 def cpu_seconds(daemon):
     user, system = Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
