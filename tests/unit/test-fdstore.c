@@ -185,13 +185,15 @@ static void hand_over(const char *names)
 {
 	char pid[32];
 
+	child_assert(workers_free(workers, 0) == 0);
+	reactor_free(reactor);
 	for (int i = 0; i < HANDED_OVER; i++)
 		child_assert(dup2(STDIN_FILENO, FIRST_FD + i) == FIRST_FD + i);
 	(void)snprintf(pid, sizeof(pid), "%d", getpid());
 	child_assert(setenv("LISTEN_PID", pid, 1) == 0);
 	child_assert(setenv("LISTEN_FDS", "3", 1) == 0);
 	child_assert(setenv("LISTEN_FDNAMES", names, 1) == 0);
-	child_assert(reactor_new(&reactor) == 0); /* the other one's descriptors are overwritten */
+	child_assert(reactor_new(&reactor) == 0);
 	child_assert(workers_new(&workers, reactor, "work", 2) == 0);
 	child_assert(worker_key_new(&key, workers, 0) == 0);
 	child_assert(fdstore_new(&store, key) == 0);
