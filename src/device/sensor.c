@@ -18,10 +18,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device.h"
-#include "iotd/bus.h"
 #include "iotd/clock.h"
 #include "iotd/log.h"
+#include "sensor.h"
 
 /* longer than any healthy transfer: i2c-dev's own limit is a second for each */
 #define JOB_TIMEOUT_US (3 * USEC_PER_SEC)
@@ -34,99 +33,8 @@
 /* conversions that are not ready when they should be are asked for so often */
 #define COLLECTS_MAX   20
 
-enum phase {
-	PHASE_START,
-	PHASE_COLLECT,
-	PHASE_CLOSE
-};
-
-struct sensor {
-	const struct device_parts *parts;
-	const struct sensor_settings *settings;
-	struct task *task;
-	struct worker_key *key, *own_key;
-	struct channel_filter *filter;
-	size_t channel_count; /* of the filter */
-	bool is_freed;
-
-	/* with the worker while the job is out */
-	struct worker_job job;
-	struct source *source;
-	enum phase phase;
-	bool reopen;
-	bool has_values;
-	int64_t wait_us, time_us, took_us;
-	double values[CHANNELS_MAX];
-
-	int64_t interval_us, due_us, deadline_us;
-	int tries, collects, slow_reads;
-	struct future job_back; /* awaited when an abandoned job must come back first */
-	struct future wake;	/* resolved to read at once, besides the schedule */
-
-	enum device_status status;
-	unsigned int failures; /* in a row, after retries */
-	int64_t failed_since_us;
-	char fault[192];
-
-	sensor_read_callback asked;
-	void *asked_data;
-};
-
 static int sensor_wait(struct task *task, int result);
 static int sensor_try(struct task *task);
-
-/* --- on the worker -------------------------------------------------------------------------- */
-
-static int read_source(struct sensor *sensor)
-{
-	struct source *source = sensor->source;
-	int r;
-
-	if (sensor->phase == PHASE_CLOSE) {
-		source_close(source);
-		return 0;
-	}
-	if (sensor->phase == PHASE_START) {
-		if (sensor->reopen)
-			source_close(source);
-		r = source_open(source);
-		if (r < 0)
-			return r;
-		r = source->driver->start ? source->driver->start(source, &sensor->wait_us) : 0;
-		if (r < 0 || sensor->wait_us > 0)
-			return r;
-	}
-	r = source->driver->collect(source, sensor->values, &sensor->wait_us);
-	sensor->has_values = r >= 0;
-	return r;
-}
-
-/* sysfs knows who owns the address, and reading it may take its time: so not where the log line is made */
-static void explain_busy(struct source *source)
-{
-	char owner[sizeof(source->fault)];
-
-	i2c_device_describe_owner(source->i2c, owner, sizeof(owner));
-	(void)source_fail(source, -EBUSY, "%s, address 0x%02x: %s", source->i2c->bus_name,
-			  source->i2c->address, owner);
-}
-
-static int sensor_job(struct worker_job *job)
-{
-	struct sensor *sensor = container_of(job, struct sensor, job);
-	int64_t began_us = clock_monotonic_us();
-	int r;
-
-	sensor->wait_us = 0;
-	sensor->has_values = false;
-	sensor->source->fault[0] = '\0';
-	r = read_source(sensor);
-	if (r == -EBUSY && sensor->source->i2c && !sensor->source->fault[0])
-		explain_busy(sensor->source);
-	sensor->time_us = clock_realtime_us();
-	sensor->took_us = clock_monotonic_us() - began_us;
-	return r;
-}
 
 /* --- life ----------------------------------------------------------------------------------- */
 
