@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "scan.h"
 
@@ -263,7 +264,7 @@ static bool scan_string(struct scan *scan, size_t length)
 			   SCAN_STRING_MAX);
 		return false;
 	}
-	if (scan->end - scan->at >= 4 && memcmp(scan->at, "\\x00", 4) == 0)
+	if (scan->end - scan->at >= 4 && strncasecmp(scan->at, "\\x00", 4) == 0)
 		fault_line(scan->faults, scan->line, "the string holds a NUL byte (\\x00)");
 	return true;
 }

@@ -425,6 +425,11 @@ static void sensor_check(struct reader *reader)
 		if (strcmp(reader->channels[i].name, "time") == 0)
 			fault_member(faults, reader->group, "channel",
 				     "\"time\" is taken: a reading's own time has that key");
+		else if (reader->load->settings->mqtt.format == FORMAT_VALUE &&
+			 strcmp(reader->channels[i].name, "status") == 0)
+			fault_member(faults, reader->group, "channel",
+				     "\"status\" is taken: in format \"value\" online and offline "
+				     "have that topic");
 }
 
 static void read_sensor(struct load *load, const config_setting_t *group,

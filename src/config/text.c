@@ -170,6 +170,13 @@ static void fault_origin(struct faults *faults, const struct text *text,
 	fault_place(faults, text->line, place, "@include \"%s\": %s", origin->file, what);
 }
 
+static void fault_too_large(struct faults *faults, const struct text *text,
+			    const struct origin *origin)
+{
+	fault_origin(faults, text, origin,
+		     origin->outer ? "makes the configuration larger than 8 MiB" : "is over 8 MiB");
+}
+
 static bool includes_itself(const struct origin *origin)
 {
 	for (const struct origin *outer = origin->outer; outer; outer = outer->outer)
@@ -204,11 +211,10 @@ static int origin_read(struct origin *origin, const struct text *text, struct fa
 		fault_origin(faults, text, origin, "includes itself");
 		return 0;
 	}
-	r = read_all(fd, ret, ret_length, TEXT_SIZE_MAX - text->length);
+	r = read_all(fd, ret, ret_length,
+		     text->length < TEXT_SIZE_MAX ? TEXT_SIZE_MAX - text->length : 0);
 	if (r == -EFBIG)
-		fault_origin(faults, text, origin,
-			     origin->outer ? "makes the configuration larger than 8 MiB"
-					   : "is over 8 MiB");
+		fault_too_large(faults, text, origin);
 	else if (r < 0 && r != -ENOMEM)
 		fault_origin(faults, text, origin, "cannot be read: I/O error");
 	return r == -ENOMEM ? r : 0;
@@ -284,11 +290,17 @@ static int text_include(struct text *text, struct origin *outer, struct faults *
 	return -EINVAL;
 }
 
-static int text_copy_line(struct text *text, struct origin *origin, const char *line,
-			  const char *end)
+/* text_copy_line() - Return: 0; -EINVAL a fault: too much; -ENOMEM */
+static int text_copy_line(struct text *text, struct origin *origin, struct faults *faults,
+			  const char *line, const char *end)
 {
 	int r;
 
+	/* each file may have got a newline at its end */
+	if (text->length + (size_t)(end - line) > TEXT_SIZE_MAX + TEXT_FILES_MAX) {
+		fault_too_large(faults, text, origin);
+		return -EINVAL;
+	}
 	r = text_append(text, line, (size_t)(end - line));
 	if (r < 0)
 		return r;
@@ -310,7 +322,8 @@ static int text_line(struct text *text, struct origin *origin, struct faults *fa
 {
 	int r;
 
-	if (origin->state == LEX_PLAIN && is_include(line)) {
+	/* also what follows one: at the begin of a line libconfig would take it for its own */
+	while (origin->state == LEX_PLAIN && is_include(line)) {
 		r = text_include(text, origin, faults, line, end, &line);
 		if (r < 0)
 			return r;
@@ -318,7 +331,7 @@ static int text_line(struct text *text, struct origin *origin, struct faults *fa
 		if (r < 0)
 			return r;
 	}
-	return text_copy_line(text, origin, line, end);
+	return text_copy_line(text, origin, faults, line, end);
 }
 
 static bool has_nul(struct faults *faults, const struct text *text, const struct origin *origin,

@@ -379,6 +379,7 @@ HOSTILE = {
     "include of a directory": '@include "."\n',
     "include of the whole root": '@include "/"\n',
     "include of endless zeros": '@include "/dev/zero"\n',
+    "include of endless zeros behind another": '@include "empty.conf" @include "/dev/zero"\n',
     "20,000 unknown keys": "".join(f"key{i} = {i};\n" for i in range(20_000)),
     "string with a line end": 'device = "a\\nb";\n',
     "20,000 sensors of one name": sensors(*[FILE] * 20_000),
@@ -386,7 +387,8 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_file_is_refused(check, case):
+def test_hostile_file_is_refused(check, tmp_path, case):
+    (tmp_path / "empty.conf").touch()
     code, faults = check(HOSTILE[case])
     assert code == 78
     assert faults and faults[0].strip()

@@ -27,9 +27,9 @@ static void expect(const char *fault)
 	free(told);
 }
 
-/* expect_text() - the same for a file that is @head, @count times @middle, @tail */
-static void expect_text(const char *head, const char *middle, size_t count, const char *tail,
-			const char *fault)
+/* @head, @count times @middle, @tail */
+static void text_write_many(const char *name, const char *head, const char *middle, size_t count,
+			    const char *tail)
 {
 	size_t length = 0, step = strlen(middle);
 	char *text = malloc(strlen(head) + count * step + strlen(tail) + 1);
@@ -39,8 +39,14 @@ static void expect_text(const char *head, const char *middle, size_t count, cons
 	for (size_t i = 0; i < count; i++, length += step)
 		memcpy(text + length, middle, step);
 	length += (size_t)(stpcpy(text + length, tail) - (text + length));
-	file_write("t.conf", text, length);
+	file_write(name, text, length);
 	free(text);
+}
+
+static void expect_text(const char *head, const char *middle, size_t count, const char *tail,
+			const char *fault)
+{
+	text_write_many("t.conf", head, middle, count, tail);
 	expect(fault);
 }
 
@@ -63,6 +69,10 @@ START_TEST(what_is_no_file)
 	free(told);
 	text_write("t.conf", "\n@include \"fifo\"");
 	expect("t.conf:2: @include \"fifo\": is no regular file\n");
+	text_write("more.conf", "");
+	text_write("t.conf",
+		   "@include \"more.conf\" @include \"fifo\"\n"); /* libconfig would open it */
+	expect("t.conf:1: @include \"fifo\": is no regular file\n");
 	text_write("t.conf", "@include \"nowhere\"\n@include \"gone\"\n");
 	expect("t.conf:1: @include \"nowhere\": cannot be read: No such file or directory\n"
 	       "t.conf:2: @include \"gone\": cannot be read: No such file or directory\n");
@@ -109,6 +119,14 @@ END_TEST
 
 START_TEST(sizes_without_end)
 {
+	/* what comes behind an include counts, too, and a file as large as the rest has no room */
+	text_write_many("half.conf", "", "# 45678\n", 600000, "");
+	text_write_many("t.conf", "@include \"half.conf\"\n", "# 45678\n", 600000, "");
+	expect("t.conf: is over 8 MiB\n");
+	text_write_many("b.conf", "@include \"half.conf\"\n", "# 45678\n", 600000,
+			"@include \"half.conf\"\n");
+	text_write("t.conf", "\n@include \"b.conf\"\n");
+	expect("t.conf:2: @include \"b.conf\": makes the configuration larger than 8 MiB\n");
 	expect_text("device = \"", "0123456789", 1000000, "\";", "t.conf: is over 8 MiB\n");
 	expect_text("device = \"", "0123456789", 800000, "\";",
 		    "t.conf:1: a string of more than 65535 bytes\n");

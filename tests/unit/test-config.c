@@ -346,6 +346,9 @@ static const struct example sensor_examples[] = {
 	{ FILE_SENSOR("scal = 1;"), "1: sensors[0].scal: unknown key (did you mean \"scale\"?)" },
 	{ FILE_SENSOR("channel = \"time\";"),
 	  "1: sensors[0].channel: \"time\" is taken: a reading's own time has that key" },
+	{ "mqtt = { format = \"value\"; }; " FILE_SENSOR("channel = \"status\";"),
+	  "1: sensors[0].channel: \"status\" is taken: in format \"value\" online and offline have "
+	  "that topic" },
 	{ FILE_SENSOR("channel = \"t t\";"),
 	  "1: sensors[0].channel: \"t t\" is no name: 1 to 64 of the characters A-Z a-z 0-9 _ -" },
 	{ FILE_SENSOR("unit = \"0123456789abcdef\";"),
