@@ -248,6 +248,9 @@ static bool window_ends(struct channel_filter *filter, int64_t now_us)
 		return true;
 	if (filter->window_end_us == 0) /* the first sample stands for the interval before it */
 		filter->window_end_us = now_us - interval_us + window_us;
+	/* set when the interval was longer, by a command, than a window */
+	if (filter->window_end_us - now_us > window_us + interval_us / 2)
+		filter->window_end_us = now_us - interval_us + window_us;
 	if (now_us + interval_us / 2 < filter->window_end_us)
 		return false;
 	filter->window_end_us +=

@@ -363,6 +363,23 @@ START_TEST(a_window_of_one_interval_publishes_each_reading)
 }
 END_TEST
 
+/* the command "interval" may make it longer than the window, for a while */
+START_TEST(a_window_ends_in_its_time_after_an_interval_that_was_longer)
+{
+	int64_t interval_us = settings.interval_us;
+
+	settings.window_us = 6 * interval_us;
+	make(1, 0);
+	ck_assert_uint_eq(put_at(1, 0), 0);
+	channel_filter_set_interval(filter, 1000 * settings.window_us);
+	ck_assert_uint_eq(put_at(2, 1), 1);
+	channel_filter_set_interval(filter, interval_us);
+	for (int window = 0; window < 3; window++)
+		for (int i = 1; i <= 6; i++)
+			ck_assert_uint_eq(put_at(3, (6 * window + i) * interval_us), i == 6);
+}
+END_TEST
+
 START_TEST(the_median_of_a_long_window_needs_bounded_memory)
 {
 	settings.interval_us = USEC_PER_MSEC;
@@ -476,6 +493,7 @@ static TCase *window_cases(void)
 	tcase_add_loop_test(cases, a_window_publishes_its_aggregate, 0, (int)ARRAY_SIZE(windows));
 	tcase_add_test(cases, a_window_keeps_its_time_when_reads_fail_and_are_late);
 	tcase_add_test(cases, a_window_of_one_interval_publishes_each_reading);
+	tcase_add_test(cases, a_window_ends_in_its_time_after_an_interval_that_was_longer);
 	tcase_add_test(cases, the_median_of_a_long_window_needs_bounded_memory);
 	tcase_add_test(cases, the_median_of_a_long_window_sees_all_of_it);
 	tcase_add_test(cases, a_forced_reading_does_not_disturb_the_window);
