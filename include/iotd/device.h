@@ -143,7 +143,9 @@ typedef void (*sensor_read_callback)(void *data, int error, const char *fault,
 
 /**
  * sensor_read() - read now, besides the schedule; the reading is also published
- * Return: 0, @done will be called once; -EBUSY another such read is under way; -ENOMEM.
+ *
+ * All who ask before it is taken get the same one, also if it is under way already.
+ * Return: 0, @done will be called once, or was; -EBUSY 64 wait for it; -ENOMEM.
  */
 int sensor_read(struct sensor *sensor, sensor_read_callback done, void *data);
 

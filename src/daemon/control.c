@@ -192,6 +192,10 @@ void control_execute(struct control *control, struct command *command)
 {
 	struct daemon *daemon = container_of(control, struct daemon, control);
 
+	if (daemon->reload.is_ended) { /* on_exit has the last word */
+		fail(command, -ECANCELED, "iotd is being stopped");
+		return;
+	}
 	switch (command->kind) {
 	case COMMAND_PING:
 	case COMMAND_STATS:

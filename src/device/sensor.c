@@ -32,6 +32,8 @@
 #define SLOW_READS     3 /* in a row: a busy host makes any read slow now and then */
 /* conversions that are not ready when they should be are asked for so often */
 #define COLLECTS_MAX   20
+/* who may wait for one reading */
+#define ASKED_MAX      64
 
 static int sensor_wait(struct task *task, int result);
 static int sensor_try(struct task *task);
@@ -78,13 +80,26 @@ static void tell_status(struct sensor *sensor, enum device_status status)
 	events->status(events, DEVICE_SENSOR, sensor->settings->name, status);
 }
 
+static void forget_asked(struct sensor *sensor)
+{
+	sensor->asked = NULL;
+	sensor->last_asked = &sensor->asked;
+	sensor->asked_count = 0;
+}
+
+/* all who asked until now; who asks meanwhile gets the next reading */
 static void answer(struct sensor *sensor, int error, const struct reading *reading)
 {
-	sensor_read_callback asked = sensor->asked;
+	struct asked *asked = sensor->asked;
 
-	sensor->asked = NULL;
-	if (asked)
-		asked(sensor->asked_data, error, error < 0 ? sensor->fault : NULL, reading);
+	forget_asked(sensor);
+	while (asked) {
+		struct asked *next = asked->next;
+
+		asked->done(asked->data, error, error < 0 ? sensor->fault : NULL, reading);
+		free(asked);
+		asked = next;
+	}
 }
 
 static void log_recovery(const struct sensor *sensor)
@@ -419,6 +434,7 @@ int sensor_new(struct sensor **ret, const struct device_parts *parts,
 	sensor->interval_us = settings->interval_us;
 	sensor->job.run = sensor_job;
 	sensor->job.idle = sensor_job_idle;
+	forget_asked(sensor);
 	sensor->due_us = sensor->deadline_us = reactor_now(parts->reactor);
 	future_init(&sensor->job_back, parts->reactor, NULL);
 	future_init(&sensor->wake, parts->reactor, NULL);
@@ -454,14 +470,21 @@ static bool sensor_hangs(const struct sensor *sensor)
 
 int sensor_read(struct sensor *sensor, sensor_read_callback done, void *data)
 {
-	if (sensor->asked)
-		return -EBUSY;
+	struct asked *asked;
+
 	if (sensor_hangs(sensor)) {
 		done(data, -ETIMEDOUT, sensor->fault, NULL); /* no use in waiting */
 		return 0;
 	}
-	sensor->asked = done;
-	sensor->asked_data = data;
+	if (sensor->asked_count == ASKED_MAX)
+		return -EBUSY;
+	asked = malloc(sizeof(*asked));
+	if (!asked)
+		return -ENOMEM;
+	*asked = (struct asked){ .done = done, .data = data };
+	*sensor->last_asked = asked;
+	sensor->last_asked = &asked->next;
+	sensor->asked_count++;
 	future_resolve(&sensor->wake, 0); /* or the read that is under way answers */
 	return 0;
 }

@@ -11,6 +11,13 @@ enum phase {
 	PHASE_CLOSE
 };
 
+/* somebody who wants a reading now */
+struct asked {
+	struct asked *next;
+	sensor_read_callback done;
+	void *data;
+};
+
 struct sensor {
 	const struct device_parts *parts;
 	const struct sensor_settings *settings;
@@ -39,8 +46,8 @@ struct sensor {
 	int64_t failed_since_us;
 	char fault[192];
 
-	sensor_read_callback asked;
-	void *asked_data;
+	struct asked *asked, **last_asked; /* in their order */
+	size_t asked_count;
 };
 
 /** sensor_job() - on the worker: the phase that is due; the job is the sensor's */
