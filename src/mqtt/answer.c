@@ -18,6 +18,17 @@ static json_t *json_duration(int64_t duration_us)
 	return json_string(text);
 }
 
+/* words of a fault: the kernel's and the file's names in them may be cut, or no UTF-8 at all */
+static json_t *json_words(const char *words)
+{
+	cleanup(freep) char *text = strdup(words);
+
+	if (!text)
+		return NULL;
+	text_mend(text);
+	return json_string(text);
+}
+
 /* sets what is not NULL; takes @value over. Return: 0; -1 */
 static int set_optional(json_t *object, const char *key, json_t *value)
 {
@@ -69,7 +80,7 @@ static json_t *answer_device(const struct device_info *device)
 	if (device->state >= 0 &&
 	    json_object_set_new(object, "state", json_string(device->state > 0 ? "on" : "off")) < 0)
 		return NULL;
-	if (set_optional(object, "fault", device->fault ? json_string(device->fault) : NULL) < 0)
+	if (set_optional(object, "fault", device->fault ? json_words(device->fault) : NULL) < 0)
 		return NULL;
 	return take_ptr(object);
 }
@@ -157,5 +168,5 @@ char *answer_new(const char *id, const struct command *command, const struct com
 
 char *answer_new_fault(const char *id, const char *text)
 {
-	return answer_dump(id, false, "error", json_string(text));
+	return answer_dump(id, false, "error", json_words(text));
 }

@@ -174,6 +174,9 @@ static const struct {
 	{ "{\"command\":\"toggle\",\"name\":\"pump\",\"id\":1763817300.1234567}",
 	  { .error = -EBUSY, .text = "interlocked" },
 	  "{\"id\":1763817300.1234567,\"ok\":false,\"error\":\"interlocked\"}" },
+	{ "{\"command\":\"set\",\"name\":\"pump\",\"state\":1}", /* a consumer's name that the kernel cut */
+	  { .error = -EBUSY, .text = "held by \"caf\xc3\"" },
+	  "{\"ok\":false,\"error\":\"held by \\\"caf?\\\"\"}" },
 	{ "{\"command\":\"list\",\"id\":\"ä\\u0001\"}",
 	  { .devices = devices, .device_count = 4 },
 	  "{\"id\":\"ä\\u0001\",\"ok\":true,\"result\":["
