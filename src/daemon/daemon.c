@@ -19,7 +19,6 @@
 
 #include "daemon.h"
 #include "iotd/clock.h"
-#include "iotd/descriptor.h"
 #include "iotd/log.h"
 #include "iotd/memory.h"
 
@@ -381,25 +380,13 @@ int link_start(struct daemon *daemon, struct mqtt **ret)
 	return mqtt_new(ret, &parts);
 }
 
-static void reserve_descriptors(const struct settings *settings)
-{
-	size_t wanted = settings->sensor_count + settings->input_count +
-			2 * settings->output_count /* twice while systemd is given them to keep */ +
-			settings->i2c_count;
-
-	if (descriptors_reserve(wanted) == -EMFILE)
-		log_warning("%zu sensors, lines and buses want more open files than the limit "
-			    "allows: some will be offline (LimitNOFILE= in the unit)",
-			    wanted);
-}
-
 static int build(struct daemon *daemon, const struct daemon_options *options)
 {
 	static const struct settings none;
 	struct device_changes changes;
 	int r;
 
-	reserve_descriptors(daemon->settings);
+	hardware_reserve_descriptors(daemon->settings);
 	r = reactor_new(&daemon->reactor);
 	if (r < 0)
 		return r;

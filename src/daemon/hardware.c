@@ -12,6 +12,7 @@
 #include "hardware.h"
 #include "iotd/clock.h"
 #include "iotd/config.h"
+#include "iotd/descriptor.h"
 #include "iotd/log.h"
 #include "iotd/sim.h"
 
@@ -185,6 +186,18 @@ int hardware_update(struct hardware *hardware, const struct settings *old,
 		return r;
 	remove_chips(hardware, old, settings);
 	return emulate_chips(hardware, settings);
+}
+
+void hardware_reserve_descriptors(const struct settings *settings)
+{
+	size_t wanted = settings->sensor_count + settings->input_count +
+			2 * settings->output_count /* twice while systemd is given them to keep */ +
+			settings->i2c_count;
+
+	if (descriptors_reserve(wanted) == -EMFILE)
+		log_warning("%zu sensors, lines and buses want more open files than the limit "
+			    "allows: some will be offline (LimitNOFILE= in the unit)",
+			    wanted);
 }
 
 int hardware_new(struct hardware **ret, struct workers *workers, struct workers *file_workers,

@@ -22,6 +22,13 @@
 struct hardware;
 
 /**
+ * hardware_reserve_descriptors() - make room for what a configuration opens; a warning if there is not enough
+ *
+ * Any thread. Best before threads start: see descriptors_reserve().
+ */
+void hardware_reserve_descriptors(const struct settings *settings);
+
+/**
  * hardware_new() - that of a configuration; others follow by hardware_update()
  * @workers: for buses and chips
  * @file_workers: for files

@@ -199,6 +199,7 @@ static int ask(struct once *once, const struct daemon_options *options)
 	cleanup(task_releasep) struct task *root = NULL;
 	int r;
 
+	hardware_reserve_descriptors(once->settings);
 	r = reactor_new(&once->reactor);
 	if (r == 0)
 		r = workers_new(&once->workers, once->reactor, "iotd-work", HARDWARE_THREADS_MOST);

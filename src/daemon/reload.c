@@ -27,6 +27,9 @@
 /* for the file; if it takes longer its file system hangs, and whoever asked is told */
 #define LOAD_US	  (10 * USEC_PER_SEC)
 
+/* of a refused file; the log takes 256 lines at one go */
+#define FAULTS_LOGGED 100
+
 static int reload_begin(struct task *task, int result);
 static int reload_connect(struct task *task, int result);
 
@@ -35,8 +38,11 @@ static int reload_connect(struct task *task, int result);
 static int reload_job(struct worker_job *job)
 {
 	struct reload *reload = container_of(job, struct reload, job);
+	int r = config_load(&reload->loaded, reload->file, &reload->faults);
 
-	return config_load(&reload->loaded, reload->file, &reload->faults);
+	if (r == 0 && reload->loaded)
+		hardware_reserve_descriptors(reload->loaded);
+	return r;
 }
 
 /* what was left behind is of no use any more */
@@ -106,8 +112,11 @@ static int refuse_faults(struct task *task)
 	struct reload *reload = &daemon->reload;
 	const struct config_faults *faults = &reload->faults;
 
-	for (size_t i = 0; i < faults->count; i++)
+	for (size_t i = 0; i < faults->count && i < FAULTS_LOGGED; i++)
 		log_error("%s", faults->lines[i]);
+	if (faults->count > FAULTS_LOGGED)
+		log_error("%zu more faults; iotd --check shows all of them",
+			  faults->count - FAULTS_LOGGED);
 	if (faults->count > 1)
 		(void)snprintf(reload->fault, sizeof(reload->fault), "%.*s (and %zu more)",
 			       RELOAD_TEXT_SIZE - 40, faults->lines[0], faults->count - 1);

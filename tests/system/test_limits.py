@@ -17,6 +17,7 @@ from iotd_harness import (
     is_sanitized,
     output,
     replace_file,
+    run_iotd,
 )
 
 MIB = 1 << 20
@@ -215,6 +216,28 @@ def test_files_that_come_and_go_with_few_descriptors(iotd, client, tmp_path, lin
     assert len(told) <= 2 * len(offline), "and each of the others says it once"
     healthy = {sensor["name"] for sensor in sensors} - offline
     figures("64 descriptors for 60 files, 5 reconnects", one, 0.1, breaks=5, healthy=healthy)
+
+
+FEW = ["prlimit", "--nofile=64:4096"]  # more may be had: the soft limit is there for select()
+
+
+def test_a_reload_raises_the_limit(start_iotd, broker, client, tmp_path):
+    sensors = files(tmp_path, 100)
+    one = start_iotd(configuration(broker.url, sensors=sensors[:1]), prefix=FEW)
+    client.wait("sensor/f0/status", "online")
+    replace_file(one.config, configuration(broker.url, sensors=sensors))
+    one.signal(signal.SIGHUP)
+    client.wait("sensor/+/status", "online", count=100)
+    assert not client.all("sensor/+/status", "offline")
+
+
+def test_once_raises_the_limit(broker, tmp_path):
+    path = tmp_path / "iotd.conf"
+    path.write_text(configuration(broker.url, sensors=files(tmp_path, 100)), encoding="utf-8")
+    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 4096))}
+    done = run_iotd("--once", "-c", path, **limits)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 100
 
 
 # --- nothing is left behind -----------------------------------------------------------------------
