@@ -40,8 +40,8 @@ struct reactor_io {
 /** struct reactor_timer - calls @fire once, when it is due */
 struct reactor_timer {
 	void (*fire)(struct reactor_timer *timer);
+	int64_t due_us;		 /* to be read: when it is due, or was */
 	struct reactor *reactor; /* private from here on */
-	int64_t due_us;
 	uint64_t order;
 	size_t slot; /* in the heap, counted from 1; 0: not set */
 };

@@ -139,7 +139,8 @@ static void execute_read(struct daemon *daemon, struct command *command)
 	if (sensor) {
 		r = sensor_read(sensor, sensor_was_read, command);
 		if (r < 0)
-			fail(command, r, "it is being read for another command");
+			fail(command, r,
+			     r == -EBUSY ? "too many ask for it at one time" : "out of memory");
 	} else if (input) {
 		read_input(input, command);
 	} else if (output) {

@@ -300,12 +300,14 @@ static int spool_stopped(struct task *task, int result)
 static int link_stopped(struct task *task, int result)
 {
 	struct daemon *daemon = task_data(task);
+	int64_t left_us = daemon->stop_deadline_us - reactor_now(daemon->reactor);
 	struct future *stored = spool_stop(daemon->spool);
 
 	(void)result; /* what was not acknowledged is in the spool */
 	if (!stored)
 		return spool_stopped(task, -ENOENT);
-	return task_await_for(task, stored, SPOOL_END_US, spool_stopped);
+	return task_await_for(task, stored, left_us > SPOOL_END_US ? left_us : SPOOL_END_US,
+			      spool_stopped);
 }
 
 static int stop_link(struct task *task, int result)
@@ -334,6 +336,13 @@ static int stop_outputs(struct task *task, int result)
 	return stop_link(task, 0);
 }
 
+static void exit_outputs(struct daemon *daemon, bool on)
+{
+	for (size_t i = 0; i < daemon->output_count; i++)
+		if ((output_settings(daemon->outputs[i])->on_exit == MOVE_ON) == on)
+			daemon->exits[i] = output_exit(daemon->outputs[i]);
+}
+
 static int stop(struct task *task, int result)
 {
 	struct daemon *daemon = task_data(task);
@@ -346,8 +355,8 @@ static int stop(struct task *task, int result)
 	daemon->stop_deadline_us = reactor_now(daemon->reactor) + STOP_US;
 	reactor_stop_timer(&daemon->stats_timer);
 	free_sensors_and_inputs(daemon);
-	for (size_t i = 0; i < daemon->output_count; i++)
-		daemon->exits[i] = output_exit(daemon->outputs[i]);
+	exit_outputs(daemon, false); /* those that go on may wait for those that go off */
+	exit_outputs(daemon, true);
 	return stop_outputs(task, 0);
 }
 

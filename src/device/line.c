@@ -9,6 +9,20 @@
 
 #define CONSUMER_PREFIX "iotd:"
 
+static int line_request(struct line *line)
+{
+	int r;
+
+	line->held = gpio_line_free(line->held);
+	line->request.kept = line->kept.fd >= 0 ? &line->kept : NULL;
+	r = line->gpio->request(&line->held, &line->request, line->fault);
+	if (r < 0)
+		return r;
+	line->is_adopted = line->kept.fd >= 0;
+	line->kept.fd = -1; /* it is the line's now */
+	return 0;
+}
+
 static int line_job(struct worker_job *job)
 {
 	struct line *line = container_of(job, struct line, job);
@@ -17,13 +31,8 @@ static int line_job(struct worker_job *job)
 	line->fault[0] = '\0';
 	switch (line->operation) {
 	case LINE_OPEN:
-		line->held = gpio_line_free(line->held);
-		line->request.kept = line->kept.fd >= 0 ? &line->kept : NULL;
-		r = line->gpio->request(&line->held, &line->request, line->fault);
-		if (r < 0)
-			return r;
-		line->kept.fd = -1; /* it is the line's now */
-		return gpio_line_get(line->held, &line->on);
+		r = line->is_adopted ? 0 : line_request(line);
+		return r < 0 ? r : gpio_line_get(line->held, &line->on);
 	case LINE_GET:
 		return gpio_line_get(line->held, &line->on);
 	case LINE_SET:
@@ -109,7 +118,8 @@ int line_run(struct line *line, enum line_operation operation, bool on)
 	line->operation = operation;
 	line->on = on;
 	future_init(&line->back, line->back.reactor, NULL);
-	if (operation == LINE_OPEN) /* what comes while it runs may come too late for it */
+	if (operation == LINE_OPEN ||
+	    operation == LINE_SET) /* what comes while it runs may come too late for it */
 		future_init(&line->hasten, line->hasten.reactor, NULL);
 	return worker_run(line->key, &line->job);
 }
@@ -133,6 +143,7 @@ void line_keep(struct line *line)
 {
 	const char *place = line->held->place;
 
+	line->is_adopted = false;
 	if (!line->store || place[0] == '\0' || strcmp(line->stored, place) == 0)
 		return;
 	line->store->put(line->store, line_name(line), line->held);
@@ -150,6 +161,7 @@ void line_forget(struct line *line)
 	if (line_is_idle(line)) { /* else it is the worker's, and is taken over or found stale */
 		closep(&line->kept.fd);
 		line->kept.fd = -1;
+		line->is_adopted = false;
 	}
 	if (line->stored[0] != '\0')
 		line->store->remove(line->store, line_name(line), line->stored);

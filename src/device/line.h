@@ -38,7 +38,8 @@ struct line {
 
 	/* with the worker while the job is out */
 	enum line_operation operation;
-	struct gpio_kept kept;	/* to be taken over by LINE_OPEN; fd -1: none */
+	struct gpio_kept kept; /* to be taken over by LINE_OPEN; fd -1: none */
+	bool is_adopted; /* it was, and is what is held; line_keep() makes it a line like others */
 	struct gpio_line *held; /* NULL: not ours */
 	bool on;		/* what to set; what was read, or is driven after LINE_OPEN */
 	char fault[192];

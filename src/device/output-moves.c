@@ -20,9 +20,6 @@
 #include "iotd/log.h"
 #include "output.h"
 
-/* how long "on" waits for an interlocked output that is just being driven off */
-#define INTERLOCK_WAIT_US (1 * USEC_PER_SEC)
-
 /* --- times --------------------------------------------------------------------------------- */
 
 static void set_limit(struct output *output)
@@ -50,7 +47,7 @@ void output_remember_times(struct output *output)
 
 void output_resume_times(struct output *output)
 {
-	const struct line_times *times = &output->times;
+	struct line_times *times = &output->times;
 
 	if (times->back_us > 0 && times->back_on != output->state.on)
 		(void)reactor_set_timer(output->parts->reactor, &output->back, times->back_us);
@@ -58,6 +55,7 @@ void output_resume_times(struct output *output)
 		output->limit_from_us = times->limit_from_us;
 		set_limit(output);
 	}
+	*times = (struct line_times){ 0 };
 }
 
 void output_note_state(struct output *output, bool on)
@@ -69,7 +67,8 @@ void output_note_state(struct output *output, bool on)
 	if (!on) {
 		reactor_stop_timer(&output->limit);
 		output->rules->went_off(output->rules, output);
-	} else if (changed && output->settings->max_on_us > 0) {
+	} else if (changed && output->settings->max_on_us > 0 &&
+		   !reactor_timer_is_set(&output->limit)) {
 		output->limit_from_us = reactor_now(reactor);
 		set_limit(output);
 	}
@@ -144,16 +143,47 @@ static void aim(struct output *output, bool on)
 	output->give_up_us = reactor_now(output->parts->reactor) + INTERLOCK_WAIT_US;
 	reactor_stop_timer(&output->back);
 	output->back_us = 0;
+	output->reverts = false;
 	future_resolve(&output->wake, 0);
+}
+
+void output_is_due_later(struct output *output)
+{
+	struct reactor *reactor = output->parts->reactor;
+
+	if (output->reverts && output->reverts_to_us > 0)
+		(void)reactor_set_timer(reactor, &output->back, output->reverts_to_us);
+	else if (!output->reverts && output->target != output->state.on)
+		(void)reactor_set_timer(reactor, &output->back, reactor_now(reactor));
 }
 
 void output_begin_order(struct output *output)
 {
+	int64_t back_us = reactor_timer_is_set(&output->back) ? output->back.due_us : 0;
+
 	if (output->is_wanted || output->is_ordered || output->order_count == 0)
 		return;
 	aim(output, output->orders[0].on);
 	output->back_us = output->orders[0].for_us;
-	output->is_ordered = true;
+	output->is_ordered = output->reverts = true;
+	output->reverts_to_us = back_us;
+}
+
+void output_aim_again(struct output *output)
+{
+	int64_t back_us = output->reverts_to_us;
+
+	if (output->is_wanted)
+		return; /* something came between */
+	if (output->reverts) {
+		aim(output, output->state.on);
+		output->want = output->state.on;
+		if (back_us > 0)
+			(void)reactor_set_timer(output->parts->reactor, &output->back, back_us);
+		output_remember_times(output);
+	}
+	output->is_wanted = true;
+	output->give_up_us = reactor_now(output->parts->reactor) + INTERLOCK_WAIT_US;
 }
 
 static bool is_interlocked(struct output *output, bool on, char fault[static 192])
@@ -250,7 +280,7 @@ static void away_due(struct reactor_timer *timer)
 	struct output *output = container_of(timer, struct output, away);
 
 	output->is_away = true;
-	if (output->has_state)
+	if (output->has_state || output->is_unsure)
 		output_move_alone(output, output->settings->on_disconnect == MOVE_ON,
 				  "the broker has been away for disconnect_after");
 }
@@ -258,19 +288,20 @@ static void away_due(struct reactor_timer *timer)
 void output_link_changed(struct output *output, bool connected)
 {
 	struct reactor *reactor = output->parts->reactor;
+	/* those that go off come first: others may wait for them */
+	int64_t distance_us = output->settings->disconnect_after_us +
+			      (output->settings->on_disconnect == MOVE_ON);
 
 	if (connected) {
 		output->is_away = false;
 		reactor_stop_timer(&output->away);
 		return;
 	}
-	if (output->settings->on_disconnect == MOVE_KEEP)
+	if (output->settings->on_disconnect == MOVE_KEEP || output->is_ending)
 		return;
 	/* it counts from the first of many failed tries to connect, and is obeyed once */
 	if (!output->is_away && !reactor_timer_is_set(&output->away))
-		(void)reactor_set_timer(reactor, &output->away,
-					reactor_now(reactor) +
-						output->settings->disconnect_after_us);
+		(void)reactor_set_timer(reactor, &output->away, reactor_now(reactor) + distance_us);
 }
 
 void output_obey_interlock(struct output *output)
@@ -285,10 +316,12 @@ void output_obey_interlock(struct output *output)
 static void exit_done(void *data, int error, const char *fault, const struct state *state)
 {
 	struct output *output = data;
+	struct log_fields fields = { .name = output->settings->name };
 
 	(void)state;
 	if (error < 0)
-		log_warning("output %s: on_exit failed: %s", output->settings->name, fault);
+		log_event(LOG_WARNING, &fields, "output %s: on_exit failed: %s",
+			  output->settings->name, fault);
 	future_resolve(&output->exited, 0);
 }
 
@@ -317,6 +350,8 @@ struct future *output_exit(struct output *output)
 		log_left(output);
 		return NULL;
 	}
+	output->is_ending = true;
+	reactor_stop_timer(&output->away);
 	future_init(&output->exited, output->parts->reactor, NULL);
 	output_set(output, output->settings->on_exit == MOVE_ON, 0, exit_done, output);
 	return &output->exited;

@@ -2,11 +2,14 @@
 /*
  * An output: what it should be, and a task that drives the line there.
  *
- *	open → serve ⇄ drive → (failed) → wait → open
+ *	open → serve ⇄ drive → (failed) → wait → serve, or open if the line is gone
  *
  * Commands, timers and the link only change `want` and wake the task (output-moves.c); the line is
  * driven in one place, on the chip's worker, and a state is published when it has been driven, not
  * when it was asked for.
+ *
+ * A write that fails does not cost the line: it stays held. A command that failed so is over, and the output is
+ * driven back to where it was; what it does on its own (the end of a time, max_on) is tried until it is done.
  *
  * Where there is a store (systemd's) it keeps the line, and an earlier run's line is taken over as it
  * is, whatever "initial" says. It is let go if it is not the one that the configuration wants, or fails,
@@ -28,6 +31,8 @@
 
 static int output_open(struct task *task, int result);
 static int output_serve(struct task *task, int result);
+static int output_driven(struct task *task, int result);
+static int output_came_back(struct task *task, int result);
 
 /* --- telling -------------------------------------------------------------------------------- */
 
@@ -64,38 +69,108 @@ static void output_end_state(struct output *output)
 	reactor_remove_io(&output->io);
 	reactor_stop_timer(&output->back);
 	reactor_stop_timer(&output->limit);
-	output->has_state = output->is_wanted = false;
+	output->has_state = output->is_unsure = output->is_wanted = false;
 }
 
-/* what keeps us from taking a line over */
-static bool may_pass(int error)
+/* what keeps us from taking a line over: the host is short of something, or the chip's bus disturbed */
+static bool may_pass(const struct output *output, int error)
 {
-	return error == -EACCES || error == -ENOMEM || error == -EAGAIN;
+	static const int passing[] = { -EACCES, -ENOMEM, -EAGAIN, -EIO, -ETIMEDOUT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (error == passing[i])
+			return true;
+	return line_is_idle(output->line) && output->line->is_adopted && error != -ENODEV;
+}
+
+/* for the time when it is back */
+static void output_hold_times(struct output *output)
+{
+	bool goes_back = reactor_timer_is_set(&output->back);
+	bool is_limited = reactor_timer_is_set(&output->limit);
+
+	if (goes_back || is_limited) /* else what was held before holds on */
+		output->times = (struct line_times){
+			.back_us = goes_back ? output->back.due_us : 0,
+			.limit_from_us = is_limited ? output->limit_from_us : 0,
+			.back_on = !output->state.on,
+		};
 }
 
 static void output_forget(struct output *output)
 {
 	line_forget(output->line);
 	output->is_kept = false;
-	if (!output->was_open)
-		output->may_be_on = false; /* an earlier run's line is gone */
+	if (output->was_open)
+		return;
+	output->may_be_on = false; /* an earlier run's line is gone */
+	output->times = (struct line_times){ 0 };
 }
 
-static int output_failed(struct task *task, int error)
+static void output_is_offline(struct output *output, int error)
 {
-	struct output *output = task_data(task);
-
-	line_describe(output->line, error, output->fault);
-	output_end_state(output);
-	if (!output->is_kept || !may_pass(error))
-		output_forget(output);
 	output_drop_orders(output, error, output->fault);
 	if (output->failures++ == 0) {
 		output->failed_since_us = reactor_now(output->parts->reactor);
 		line_log_offline(DEVICE_OUTPUT, output->settings->name, error, output->fault);
 	}
 	tell_status(output, STATUS_OFFLINE);
+}
+
+static void output_is_online(struct output *output)
+{
+	if (output->failures > 0)
+		line_log_online(DEVICE_OUTPUT, output->settings->name,
+				reactor_now(output->parts->reactor) - output->failed_since_us,
+				output->failures);
+	output->failures = output->line->failures = 0;
+	output->fault[0] = '\0';
+	tell_status(output, STATUS_ONLINE);
+}
+
+/* the line is not to be had, or gone */
+static int output_failed(struct task *task, int error)
+{
+	struct output *output = task_data(task);
+
+	line_describe(output->line, error, output->fault);
+	output_hold_times(output);
+	output_end_state(output);
+	if (!output->is_kept || !may_pass(output, error))
+		output_forget(output);
+	output_is_offline(output, error);
 	return line_await_retry(output->line, task, output_open);
+}
+
+/* the line is ours, and did not take a write, or not yet */
+static int output_write_failed(struct task *task, int error)
+{
+	struct output *output = task_data(task);
+
+	if (error == -ENODEV || output->is_lost) {
+		output_is_due_later(output);
+		return output_failed(task, -ENODEV);
+	}
+	line_describe(output->line, error, output->fault);
+	output->has_state = false;
+	output->is_unsure = true;
+	output_is_offline(output, error);
+	if (!line_is_idle(output->line))
+		return task_await(task, &output->line->back, output_came_back);
+	output_aim_again(output);
+	return line_await_retry(output->line, task, output_serve);
+}
+
+/* a write that hung is over; it may have moved the line after all */
+static int output_came_back(struct task *task, int result)
+{
+	struct output *output = task_data(task);
+
+	result = output->line->job.result;
+	if (result >= 0 || result == -ENODEV || output->is_lost)
+		return output_driven(task, result);
+	output_aim_again(output);
+	return output_serve(task, 0);
 }
 
 static int output_driven(struct task *task, int result)
@@ -104,7 +179,9 @@ static int output_driven(struct task *task, int result)
 	struct reactor *reactor = output->parts->reactor;
 
 	if (result < 0)
-		return output_failed(task, result);
+		return output_write_failed(task, result);
+	output->is_unsure = false;
+	output_is_online(output);
 	output_note_state(output, output->line->on);
 	if (output->is_wanted)
 		return output_serve(task, 0); /* something came between */
@@ -123,14 +200,20 @@ static int output_driven(struct task *task, int result)
 static int output_await_others(struct task *task, int result)
 {
 	struct output *output = task_data(task);
+	struct log_fields fields = { .name = output->settings->name };
 
 	if (result != -ETIMEDOUT)
 		return output_serve(task, 0);
+	if (output->is_unsure) { /* a write failed: there is nobody to answer, and no end of trying */
+		output->give_up_us = reactor_now(output->parts->reactor) + INTERLOCK_WAIT_US;
+		return output_serve(task, 0);
+	}
 	output->is_wanted = false;
 	output->back_us = 0;
 	if (!output->is_ordered)
-		log_warning("output %s: not turned on: an interlocked output did not go off",
-			    output->settings->name);
+		log_event(LOG_WARNING, &fields,
+			  "output %s: not turned on: an interlocked output did not go off",
+			  output->settings->name);
 	else
 		output_answer(output, -EBUSY, "interlock: the other output did not go off");
 	if (output->order_count == 0)
@@ -146,6 +229,8 @@ static int output_serve(struct task *task, int result)
 	bool on;
 
 	(void)result;
+	if (output->is_lost && output->is_wanted)
+		return output_write_failed(task, -ENODEV);
 	if (output->is_lost)
 		return output_failed(task, -ENODEV);
 	future_init(&output->wake, output->parts->reactor, NULL);
@@ -162,7 +247,7 @@ static int output_serve(struct task *task, int result)
 		output_remember(output, reactor_now(output->parts->reactor) + output->back_us, !on);
 	result = line_run(output->line, LINE_SET, on);
 	if (result < 0)
-		return output_failed(task, result);
+		return output_write_failed(task, result);
 	return task_await_for(task, &output->line->job.future, LINE_TIMEOUT_US, output_driven);
 }
 
@@ -184,7 +269,6 @@ static bool is_found_on(const struct output *other)
 static int output_opened(struct task *task, int result)
 {
 	struct output *output = task_data(task);
-	bool was_kept;
 
 	if (result == -ESTALE) {
 		output_forget(output);
@@ -194,26 +278,18 @@ static int output_opened(struct task *task, int result)
 		return task_sleep(task, LINE_SOON_US, output_open);
 	if (result < 0)
 		return output_failed(task, result);
-	was_kept = output->is_kept;
-	output->is_kept = output->is_lost = false;
-	line_keep(output->line);
 	if (output->line->held->fd >= 0)
 		result = reactor_add_io(output->parts->reactor, &output->io, output->line->held->fd,
 					0);
 	if (result < 0)
 		return output_failed(task, result);
-	if (output->failures > 0)
-		line_log_online(DEVICE_OUTPUT, output->settings->name,
-				reactor_now(output->parts->reactor) - output->failed_since_us,
-				output->failures);
-	output->failures = output->line->failures = 0;
-	output->fault[0] = '\0';
+	output->is_kept = output->is_lost = false;
+	line_keep(output->line);
 	output->was_open = true;
-	tell_status(output, STATUS_ONLINE);
+	output_is_online(output);
 	output->want = output->line->on;
 	output_note_state(output, output->line->on);
-	if (was_kept)
-		output_resume_times(output);
+	output_resume_times(output);
 	output_remember_times(output);
 	if (output->is_away)
 		output_move_alone(output, output->settings->on_disconnect == MOVE_ON,
@@ -242,6 +318,7 @@ static int output_open(struct task *task, int result)
 	struct output *output = task_data(task);
 
 	output->line->request.initial = initial_move(output);
+	output->may_be_on |= output->line->request.initial == MOVE_ON;
 	result = line_run(output->line, LINE_OPEN, false);
 	if (result < 0)
 		return output_failed(task, result);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where each output must be, by SPEC.md alone: what was commanded, max_on, the way back, the broker's
- * absence, interlocks, a line that was lost. Nothing here waits and nothing is driven: an output is where
+ * absence, interlocks, a line that was lost, a write that failed. Nothing here waits and nothing is driven: an output is where
  * it is wanted at the end of the same instant, since in this world a line is driven in no time.
  */
 #include <stdio.h>
@@ -19,8 +19,20 @@ struct rule {
 
 static struct rule rules[OUTPUTS];
 
+#define MOVES_MOST 64
+
+/* what an output is to do in this instant and has not done, and how it was before that */
+struct move {
+	bool on, is_command;
+	bool was_on, back_to;
+	int64_t limit_us, back_us;
+};
+
 static struct wanted {
 	bool is_held, on;
+	bool is_failing; /* not held, for a write failed: it is tried until it is done */
+	struct move moves[MOVES_MOST];
+	size_t move_count;
 	bool was_held;	  /* in this life */
 	bool may_be_on;	  /* where it was when it was lost */
 	bool seen[2];	  /* was wanted off, on, in this instant */
@@ -28,6 +40,7 @@ static struct wanted {
 	int64_t limit_us; /* NEVER: not armed; as the next two */
 	int64_t back_us, away_us;
 	bool back_to;
+	int64_t lost_limit_us, lost_back_us; /* go on when the line is back */
 } wanted[OUTPUTS];
 
 static const char *const words[] = { [MOVE_KEEP] = "keep", [MOVE_OFF] = "off", [MOVE_ON] = "on" };
@@ -97,10 +110,17 @@ static bool is_blocked(int output)
 	return rules[output].is_interlocked && is_on(&wanted[1 - output]);
 }
 
-static void want(int output, bool on)
+static void want(int output, bool on, bool is_command)
 {
 	struct wanted *w = &wanted[output];
 
+	if (!is_command)
+		w->move_count = 0;
+	if (w->move_count == MOVES_MOST)
+		memmove(w->moves, w->moves + 1, --w->move_count * sizeof(w->moves[0]));
+	w->moves[w->move_count++] = (struct move){
+		on, is_command, w->on, w->back_to, w->limit_us, w->back_us,
+	};
 	w->back_us = NEVER;
 	w->seen[on] = true;
 	if (on && !w->on && rules[output].max_on_us > 0)
@@ -113,7 +133,7 @@ static void want(int output, bool on)
 static void want_alone(int output, bool on)
 {
 	if (!on || !is_blocked(output))
-		want(output, on);
+		want(output, on, false);
 }
 
 /* --- what happens --------------------------------------------------------------------------- */
@@ -125,6 +145,8 @@ void outputs_life_begins(void)
 			.limit_us = NEVER,
 			.back_us = NEVER,
 			.away_us = NEVER,
+			.lost_limit_us = NEVER,
+			.lost_back_us = NEVER,
 		};
 }
 
@@ -135,7 +157,7 @@ bool outputs_set(int output, bool on, int64_t for_us)
 
 	if (!w->is_held || (on && is_blocked(output)))
 		return false;
-	want(output, on);
+	want(output, on, true);
 	if (for_us > 0 && (on || was_on)) {
 		w->back_us = days_now() + for_us;
 		w->back_to = !on;
@@ -163,16 +185,25 @@ void outputs_link(bool up)
 			w->away_us = NEVER;
 		} else if (rules[i].on_disconnect != MOVE_KEEP && !w->is_away &&
 			   w->away_us == NEVER) {
-			w->away_us = days_now() + rules[i].disconnect_after_us;
+			w->away_us =
+				days_now() + rules[i].disconnect_after_us +
+				(rules[i].on_disconnect == MOVE_ON); /* behind those that go off */
 		}
 	}
 }
 
+/* those that go off first, for others may wait for them; after that the broker's absence moves none */
 void outputs_exit(void)
 {
-	for (int i = 0; i < OUTPUTS; i++)
-		if (rules[i].on_exit != MOVE_KEEP)
-			(void)outputs_set(i, rules[i].on_exit == MOVE_ON, 0);
+	static const enum output_move moves[] = { MOVE_OFF, MOVE_ON };
+
+	for (size_t pass = 0; pass < ARRAY_SIZE(moves); pass++)
+		for (int i = 0; i < OUTPUTS; i++)
+			if (rules[i].on_exit == moves[pass] && wanted[i].is_held) {
+				(void)outputs_set(i, moves[pass] == MOVE_ON, 0);
+				wanted[i].away_us = NEVER;
+				wanted[i].is_away = true;
+			}
 }
 
 void outputs_lost(int output)
@@ -181,8 +212,13 @@ void outputs_lost(int output)
 
 	if (w->is_held)
 		w->may_be_on = w->on;
-	w->is_held = false;
+	if (w->is_held || w->is_failing) {
+		w->lost_limit_us = w->limit_us;
+		w->lost_back_us = w->back_us;
+	}
+	w->is_held = w->is_failing = false;
 	w->limit_us = w->back_us = NEVER;
+	w->move_count = 0;
 }
 
 static int64_t first_due(const struct wanted *w)
@@ -200,10 +236,10 @@ static void fire(int output)
 	if (due_us == w->away_us) {
 		w->away_us = NEVER;
 		w->is_away = true;
-		if (w->is_held)
+		if (w->is_held || w->is_failing)
 			want_alone(output, rules[output].on_disconnect == MOVE_ON);
 	} else if (due_us == w->limit_us) {
-		want(output, false);
+		want(output, false, false);
 	} else {
 		w->back_us = NEVER;
 		want_alone(output, w->back_to);
@@ -240,32 +276,71 @@ void outputs_requested(int output, enum output_move initial, bool level)
 			  output_names[output], words[initial], words[expected]);
 	w->is_held = w->was_held = true;
 	w->on = false;
-	want(output, expected == MOVE_KEEP ? level : expected == MOVE_ON);
+	want(output, expected == MOVE_KEEP ? level : expected == MOVE_ON, false);
+	w->move_count = 0; /* it is there already */
+	if (w->limit_us != NEVER && w->lost_limit_us != NEVER)
+		w->limit_us = w->lost_limit_us;
+	if (w->back_to != w->on)
+		w->back_us = w->lost_back_us;
+	w->lost_limit_us = w->lost_back_us = NEVER;
 	if (w->is_away)
 		want_alone(output, rule->on_disconnect == MOVE_ON);
 	if (w->on && is_blocked(output))
-		want(output, false);
+		want(output, false, false);
+	outputs_advance(days_now()); /* what fell due while it was lost */
+}
+
+/* the first of the moves that it may be */
+static size_t find_move(const struct wanted *w, bool on)
+{
+	size_t i = 0;
+
+	while (i < w->move_count && w->moves[i].on != on)
+		i++;
+	return i;
 }
 
 void outputs_written(int output, bool on)
 {
-	const struct wanted *w = &wanted[output];
+	struct wanted *w = &wanted[output];
+	size_t done = find_move(w, on) + 1;
 
-	if (!w->is_held || !w->seen[on])
+	if (w->is_failing ? on != w->on : !w->is_held || !w->seen[on])
 		days_fail("%s was driven %s, which nobody told it", output_names[output],
 			  on ? "on" : "off");
+	if (w->is_failing && on && w->limit_us == NEVER && rules[output].max_on_us > 0)
+		w->limit_us = days_now() + rules[output].max_on_us;
+	if (w->is_failing)
+		w->is_held = true;
+	w->is_failing = false;
+	if (done > w->move_count)
+		done = w->move_count;
+	w->move_count -= done;
+	memmove(w->moves, w->moves + done, w->move_count * sizeof(w->moves[0]));
 }
 
+/* a command that fails is over, as those behind it, and changes nothing; what it does on its own is tried again */
 void outputs_failed(int output, bool on)
 {
 	struct wanted *w = &wanted[output];
-	bool may_be_on = w->may_be_on;
+	size_t i = find_move(w, on);
+	const struct move *move = i < w->move_count ? &w->moves[i] : NULL;
+	bool is_over = move && move->is_command && w->moves[w->move_count - 1].is_command;
 
-	if (!w->is_held)
+	if (!w->is_held && !w->is_failing)
 		return;
-	may_be_on = on || hardware_line_level(output);
-	outputs_lost(output);
-	w->may_be_on = may_be_on;
+	if (is_over) {
+		w->on = move->was_on;
+		w->limit_us = move->limit_us;
+		w->back_us = move->back_us;
+		w->back_to = move->back_to;
+	} else if (w->on && !hardware_line_level(output)) {
+		w->limit_us = NEVER; /* it counts from when it is on */
+	}
+	w->may_be_on = on || (w->is_failing ? w->may_be_on : hardware_line_level(output));
+	w->move_count = 0;
+	w->is_held = false;
+	w->is_failing = true;
 }
 
 void outputs_judge(void)
@@ -277,5 +352,6 @@ void outputs_judge(void)
 			days_fail("%s is %s and must be %s", output_names[i], w->on ? "off" : "on",
 				  w->on ? "on" : "off");
 		memset(w->seen, 0, sizeof(w->seen));
+		w->move_count = 0;
 	}
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Outputs: what moves them, and what must not (SPEC 2, 3 and 5). All lines are emulated."""
 
+import signal
 import threading
 
 import pytest
@@ -227,6 +228,20 @@ def test_on_exit(outputs, broker, client, on_exit, end):
     client.result("set", name="pump", state="on")
     assert daemon.stop()[0] == 0
     assert retained(broker.port)["output/pump"].json["state"] == end
+
+
+def test_on_exit_has_the_last_word(outputs, broker, client):
+    """Somebody wants it on, again and again, while iotd stops."""
+    daemon = outputs({**PUMP, "on_exit": "off"})
+    for _ in range(200):
+        client.publish("output/pump/set", "on")
+    client.state("pump", "on")
+    daemon.signal(signal.SIGTERM)
+    for _ in range(500):
+        client.publish("output/pump/set", "on")
+    daemon.wait()
+    assert daemon.child.returncode == 0
+    assert retained(broker.port)["output/pump"].json["state"] == "off"
 
 
 def test_on_exit_on(outputs, broker, client):

@@ -167,6 +167,46 @@ START_TEST(a_line_that_comes_while_the_broker_is_away_obeys_on_disconnect)
 }
 END_TEST
 
+/* whichever comes first in the list */
+START_TEST(a_change_over_when_the_broker_goes)
+{
+	int on = _i, off = !_i;
+
+	interlocked = true;
+	for (int i = 0; i < 2; i++) {
+		pins[i].settings.on_disconnect = i == on ? MOVE_ON : MOVE_OFF;
+		pins[i].settings.disconnect_after_us = 3 * SECOND;
+	}
+	start(2);
+	output_link_changed(pins[0].output, true);
+	output_link_changed(pins[1].output, true);
+	ck_assert_int_eq(set(off, true, 0).error, 0);
+	output_link_changed(pins[0].output, false);
+	output_link_changed(pins[1].output, false);
+	run_for(10 * SECOND);
+	ck_assert(pins[on].line.level);
+	ck_assert(!pins[off].line.level);
+}
+END_TEST
+
+/* a line that "initial" is just turning on counts as on */
+START_TEST(one_that_is_being_taken_on_blocks_the_other)
+{
+	interlocked = true;
+	pins[0].settings.initial = MOVE_ON;
+	pins[0].line.request_error = -ENOENT;
+	start(2);
+	pins[0].line.request_error = 0;
+	output_chips_changed(pins[0].output);
+	run_for(0); /* its request is under way, or done */
+	ck_assert_int_eq(set(1, true, 0).error, -EBUSY);
+	run_for(SECOND);
+	ck_assert(pins[0].line.level);
+	ck_assert(!pins[1].line.level);
+	ck_assert_ptr_null(strstr(driven, "b+"));
+}
+END_TEST
+
 TCase *rule_cases(void)
 {
 	TCase *cases = tcase_create("rules");
@@ -179,6 +219,8 @@ TCase *rule_cases(void)
 	tcase_add_test(cases, two_that_are_found_on_do_not_stay_on);
 	tcase_add_test(cases, initial_respects_the_interlock);
 	tcase_add_loop_test(cases, on_disconnect_moves_it, 0, (int)ARRAY_SIZE(links));
+	tcase_add_loop_test(cases, a_change_over_when_the_broker_goes, 0, 2);
+	tcase_add_test(cases, one_that_is_being_taken_on_blocks_the_other);
 	tcase_add_test(cases, a_line_that_comes_while_the_broker_is_away_obeys_on_disconnect);
 	return cases;
 }

@@ -208,12 +208,24 @@ START_TEST(a_line_that_it_does_not_let_go_of_is)
 }
 END_TEST
 
-START_TEST(a_line_that_fails_is_let_go_and_put_again)
+START_TEST(a_line_that_a_write_fails_on_stays_in_the_store)
 {
 	start(1);
 	stored[0] = '\0';
 	pins[0].set_error = -EIO;
 	ck_assert_int_eq(set(0, true, 0).error, -EIO);
+	pins[0].set_error = 0;
+	run_for(SECOND);
+	ck_assert_str_eq(stored, "");
+}
+END_TEST
+
+START_TEST(a_line_that_is_lost_is_let_go_and_put_again)
+{
+	start(1);
+	stored[0] = '\0';
+	pins[0].set_error = -ENODEV;
+	ck_assert_int_eq(set(0, true, 0).error, -ENODEV);
 	ck_assert_str_eq(stored, "remove a chip.1, ");
 	pins[0].set_error = 0;
 	run_for(SECOND);
@@ -237,8 +249,8 @@ static const struct {
 	int error;
 	bool is_kept; /* its descriptor, for the next try */
 } obstacles[] = {
-	{ -EACCES, true },  { -ENOMEM, true },	{ -ENOENT, false },
-	{ -ENODEV, false }, { -EINVAL, false },
+	{ -EACCES, true },  { -ENOMEM, true },	{ -EIO, true },
+	{ -ENOENT, false }, { -ENODEV, false }, { -EINVAL, false },
 };
 
 START_TEST(what_may_pass_does_not_cost_the_line)
@@ -259,10 +271,33 @@ START_TEST(what_may_pass_does_not_cost_the_line)
 }
 END_TEST
 
-START_TEST(a_kept_line_that_cannot_be_read_is_asked_for_anew)
+/* an expander that says no, once or for a while: where the line is will be known when it answers */
+START_TEST(a_kept_line_that_cannot_be_read_does_not_move)
+{
+	static const int errors[] = { -EIO, -ENXIO, -EREMOTEIO, -ETIMEDOUT };
+
+	keep(0, "chip.1", true);
+	remembered = (struct line_times){ .back_us = reactor_now(reactor) + 60 * SECOND };
+	pins[0].get_error = errors[_i];
+	make(1);
+	run_for(10 * SECOND);
+	assert_told("a:offline ");
+	ck_assert_str_eq(stored, "");
+	ck_assert_int_eq(pins[0].line.requests, 1);
+	ck_assert_int_eq(pins[0].line.frees, 0);
+	pins[0].get_error = 0;
+	run_for(10 * SECOND);
+	assert_told("a:online a:on ");
+	ck_assert_str_eq(driven, "");
+	run_for(60 * SECOND);
+	assert_told("a:off "); /* and its time goes on */
+}
+END_TEST
+
+START_TEST(a_kept_line_whose_chip_is_gone_is_asked_for_anew)
 {
 	keep(0, "chip.1", true);
-	pins[0].get_error = -EIO;
+	pins[0].get_error = -ENODEV;
 	make(1);
 	run_for(1);
 	assert_told("a:offline ");
@@ -425,11 +460,13 @@ TCase *store_cases(void)
 	tcase_add_test(cases, a_kept_line_that_is_another_is_let_go_and_asked_for_anew);
 	tcase_add_test(cases, a_line_that_the_store_lets_go_of_is_no_failure);
 	tcase_add_test(cases, a_line_that_it_does_not_let_go_of_is);
-	tcase_add_test(cases, a_line_that_fails_is_let_go_and_put_again);
+	tcase_add_test(cases, a_line_that_a_write_fails_on_stays_in_the_store);
+	tcase_add_test(cases, a_line_that_is_lost_is_let_go_and_put_again);
 	tcase_add_test(cases, a_kept_line_that_nobody_asked_for_is_closed);
 	tcase_add_loop_test(cases, what_may_pass_does_not_cost_the_line, 0,
 			    (int)ARRAY_SIZE(obstacles));
-	tcase_add_test(cases, a_kept_line_that_cannot_be_read_is_asked_for_anew);
+	tcase_add_loop_test(cases, a_kept_line_that_cannot_be_read_does_not_move, 0, 4);
+	tcase_add_test(cases, a_kept_line_whose_chip_is_gone_is_asked_for_anew);
 	tcase_add_loop_test(cases, what_was_kept_may_be_on_until_it_is_found, 0, 2);
 	tcase_add_test(cases, two_that_were_kept_and_exclude_each_other_are_not_both_moved);
 	tcase_add_loop_test(cases, what_was_kept_on_stays_on_beside_one_that_was_kept_off, 0, 2);

@@ -238,6 +238,25 @@ START_TEST(on_exit_is_driven)
 }
 END_TEST
 
+START_TEST(on_exit_has_the_last_word)
+{
+	struct future *exited;
+
+	pins[0].settings.on_exit = MOVE_OFF;
+	pins[0].settings.on_disconnect = MOVE_ON;
+	pins[0].settings.disconnect_after_us = SECOND;
+	start(1);
+	if (_i == 0)
+		output_link_changed(pins[0].output, false);
+	exited = output_exit(pins[0].output);
+	output_link_changed(pins[0].output, false);
+	run_for(10 * SECOND);
+	ck_assert_int_eq(future_result(exited), 0);
+	ck_assert(!pins[0].line.level);
+	ck_assert_ptr_null(strchr(driven, '+'));
+}
+END_TEST
+
 START_TEST(on_exit_that_fails_is_logged_and_does_not_hold_up)
 {
 	struct future *driven_there;
@@ -314,13 +333,90 @@ START_TEST(a_line_that_cannot_be_driven_is_offline_and_comes_back)
 	ck_assert_str_eq(answer.fault, "Input/output error");
 	assert_told("a:offline ");
 	ck_assert(output_is_on(pins[0].output)); /* nobody knows */
+	run_for(10 * SECOND);
+	ck_assert_int_ge(pins[0].sets, 3); /* it is tried again */
+	ck_assert_str_eq(told, "");
 	pins[0].set_error = 0;
 	run_for(10 * SECOND);
 	assert_told("a:online a:off ");
-	ck_assert_str_eq(driven, "a- "); /* by "initial"; the command is over */
+	ck_assert_str_eq(driven, "a- "); /* back to where it was; the command is over */
+	ck_assert_int_eq(pins[0].line.requests, 1);
+	ck_assert_int_eq(pins[0].line.frees, 0);
+	ck_assert(!output_is_on(pins[0].output));
+	ck_assert_int_eq(set(0, true, 0).error, 0);
+}
+END_TEST
+
+/* "initial" is for a start, not for a write that failed once: a command that fails changes nothing */
+START_TEST(a_failed_write_leaves_the_output_where_it_was)
+{
+	bool on = _i & 1;
+
+	pins[0].settings.initial = _i & 2 ? MOVE_ON : MOVE_OFF;
+	start(1);
+	ck_assert_int_eq(set(0, on, 0).error, 0);
+	told[0] = driven[0] = '\0';
+	pins[0].set_error = -EIO;
+	ck_assert_int_eq(set(0, _i & 4 ? on : !on, 0).error, -EIO);
+	pins[0].set_error = 0;
+	run_for(10 * SECOND);
+	ck_assert_str_eq(driven, on ? "a+ " : "a- ");
+	assert_told(on ? "a:offline a:online a:on " : "a:offline a:online a:off ");
+	ck_assert_int_eq(pins[0].line.requests, 1);
+	ck_assert_int_eq(set(0, !on, 0).error, 0);
+}
+END_TEST
+
+/* nor the times of an earlier command, and max_on */
+START_TEST(a_failed_write_leaves_the_times_as_they_were)
+{
+	pins[0].settings.max_on_us = _i == 0 ? 0 : 20 * SECOND;
+	start(1);
+	ck_assert_int_eq(set(0, true, _i == 0 ? 20 * SECOND : 0).error, 0);
+	run_for(5 * SECOND);
+	pins[0].set_error = -EIO;
+	ck_assert_int_eq(set(0, true, _i == 0 ? 60 * SECOND : 0).error, -EIO);
+	pins[0].set_error = 0;
+	run_for(14 * SECOND);
+	assert_told("a:on a:offline a:online a:on ");
+	run_for(1 * SECOND);
+	assert_told("a:off ");
+}
+END_TEST
+
+/* what it does on its own is done at last: first it fails when it is due, then it falls due meanwhile */
+START_TEST(a_failed_write_does_not_stop_what_is_due)
+{
+	pins[0].settings.max_on_us = _i & 1 ? 0 : 20 * SECOND;
+	start(1);
+	ck_assert_int_eq(set(0, true, _i & 1 ? 20 * SECOND : 0).error, 0);
+	run_for(15 * SECOND);
+	pins[0].set_error = -EIO;
+	if (_i & 2)
+		ck_assert_int_eq(set(0, true, 0).error, -EIO);
+	driven[0] = '\0';
+	run_for(60 * SECOND);
+	ck_assert_str_eq(driven, "");
+	pins[0].set_error = 0;
+	run_for(10 * SECOND);
+	ck_assert_str_eq(driven, "a- ");
+	assert_told("a:on a:offline a:online a:off ");
+}
+END_TEST
+
+/* what the kernel says of a chip that is gone, also when a write is the first to meet it */
+START_TEST(a_write_to_a_chip_that_is_gone_has_the_line_asked_for_anew)
+{
+	start(1);
+	ck_assert_int_eq(set(0, true, 0).error, 0);
+	pins[0].set_error = -ENODEV;
+	ck_assert_int_eq(set(0, true, 0).error, -ENODEV);
+	pins[0].set_error = 0;
+	driven[0] = '\0';
+	run_for(10 * SECOND);
+	ck_assert_str_eq(driven, "a- ");
 	ck_assert_int_eq(pins[0].line.requests, 2);
 	ck_assert_int_eq(pins[0].line.frees, 1);
-	ck_assert(!output_is_on(pins[0].output));
 }
 END_TEST
 
@@ -331,11 +427,35 @@ static const struct {
 } losses[] = {
 	{ MOVE_OFF, true, "a- ", "a:offline a:online a:off " },
 	{ MOVE_OFF, false, "a- ", "a:offline a:online a:off " },
-	{ MOVE_KEEP, true, "", "a:offline a:online a:on " },
-	{ MOVE_ON, true, "a+ ", "a:offline a:online a:on " },
-	{ MOVE_ON, false, "a- ",
-	  "a:offline a:online a:off " }, /* "initial" does not undo a command */
+	{ MOVE_KEEP, true, "a- ", "a:offline a:online a:on a:off " }, /* its time goes on */
+	{ MOVE_ON, true, "a+ a- ", "a:offline a:online a:on a:off " },
+	/* "initial" does not undo a command */
+	{ MOVE_ON, false, "a- a+ ", "a:offline a:online a:off a:on " },
 };
+
+/* the end of its time, and of max_on, meets a chip that is gone: it comes as soon as the chip is back */
+START_TEST(what_falls_due_while_the_line_is_lost_is_done_when_it_is_back)
+{
+	bool is_lost_by_then = _i & 2;
+
+	pins[0].settings.initial = MOVE_KEEP;
+	pins[0].settings.max_on_us = _i & 1 ? 20 * SECOND : 0;
+	start(1);
+	ck_assert_int_eq(set(0, true, _i & 1 ? 0 : 20 * SECOND).error, 0);
+	pins[0].line.request_error = -ENOENT;
+	run_for((is_lost_by_then ? 10 : 19) * SECOND);
+	pins[0].set_error = -ENODEV;
+	if (is_lost_by_then)
+		ck_assert_int_eq(set(0, true, 0).error, -ENODEV);
+	driven[0] = '\0';
+	run_for(60 * SECOND);
+	ck_assert_str_eq(driven, "");
+	pins[0].set_error = pins[0].line.request_error = 0;
+	run_for(10 * SECOND);
+	ck_assert_str_eq(driven, "a- ");
+	ck_assert_int_eq(info_state(0), 0);
+}
+END_TEST
 
 START_TEST(a_line_that_is_lost_comes_back)
 {
@@ -354,7 +474,7 @@ START_TEST(a_line_that_is_lost_comes_back)
 	memcpy(pins[0].line.ends, ends, sizeof(ends));
 	(void)strcpy(told, "a:offline ");
 	run_for(10 * SECOND);
-	assert_told(losses[_i].told); /* what was timed is forgotten with the line */
+	assert_told(losses[_i].told);
 	ck_assert_str_eq(driven, losses[_i].driven);
 	ck_assert_ptr_nonnull(strstr(logs,
 				     "output a: offline: a is gone (unplugged?); trying again\n"
@@ -401,10 +521,17 @@ static TCase *end_cases(void)
 
 	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
 	tcase_add_loop_test(cases, on_exit_is_driven, 0, (int)ARRAY_SIZE(exits));
+	tcase_add_loop_test(cases, on_exit_has_the_last_word, 0, 2);
 	tcase_add_test(cases, on_exit_that_fails_is_logged_and_does_not_hold_up);
 	tcase_add_test(cases, it_answers_when_it_is_freed);
 	tcase_add_loop_test(cases, it_may_be_freed_at_any_state, 0, 4);
 	tcase_add_test(cases, a_line_that_cannot_be_driven_is_offline_and_comes_back);
+	tcase_add_loop_test(cases, a_failed_write_leaves_the_output_where_it_was, 0, 8);
+	tcase_add_loop_test(cases, a_failed_write_leaves_the_times_as_they_were, 0, 2);
+	tcase_add_loop_test(cases, a_failed_write_does_not_stop_what_is_due, 0, 4);
+	tcase_add_test(cases, a_write_to_a_chip_that_is_gone_has_the_line_asked_for_anew);
+	tcase_add_loop_test(cases, what_falls_due_while_the_line_is_lost_is_done_when_it_is_back, 0,
+			    4);
 	tcase_add_test(cases, a_line_is_taken_as_soon_as_chips_come);
 	tcase_add_loop_test(cases, a_line_that_is_lost_comes_back, 0, (int)ARRAY_SIZE(losses));
 	return cases;
