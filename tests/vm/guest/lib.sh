@@ -114,6 +114,7 @@ package() { # the first version of two that a test may have made of it
 	echo "${packages[0]}"
 }
 
+# install_iotd [FILE]: that package; a machine has it already, but for those that are to be bare
 install_iotd() {
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install "${1:-$(package)}" </dev/null
 }

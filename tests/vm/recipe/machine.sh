@@ -34,3 +34,11 @@ machine_arguments() {
 		-device virtio-9p-pci,fsdev=job,mount_tag=job
 		-device virtio-rng-pci)
 }
+
+# machine_freeze FILE: QEMU, whose monitor listens on descriptor 5, saves the machine there, and ends
+machine_freeze() {
+	printf '%s\n' 'migrate_set_parameter max-bandwidth 16G' "migrate \"exec:zstd -q -1 >'$1'\"" \
+		'info migrate' quit >&5
+}
+# machine_is_frozen FILE SAID: has it, by what the monitor said?
+machine_is_frozen() { zstd -qt "$1" && grep -q 'status: completed' "$2"; }
