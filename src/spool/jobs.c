@@ -54,7 +54,7 @@ static void batch_back(struct spool *spool)
 	x->removed.count = 0;
 }
 
-static void loaded_back(struct spool *spool)
+static void loaded_back(struct spool *spool, int result)
 {
 	struct exchange *x = &spool->exchange;
 	struct store_rows *gap = &spool->queue.gap;
@@ -67,21 +67,22 @@ static void loaded_back(struct spool *spool)
 		x->loaded[i]->id = ++spool->last_id;
 		queue_load(&spool->queue, x->loaded[i]);
 	}
-	if (x->wanted.count > 0 && x->loaded_count == 0 && !x->is_load_failed &&
+	/* not if the job failed: it may not have come to loading */
+	if (result == 0 && x->wanted.count > 0 && x->loaded_count == 0 &&
 	    gap->last == x->wanted.last) {
 		spool->parts.stats->queued -= gap->count; /* somebody else removed them */
 		*gap = (struct store_rows){ 0 };
 	}
 }
 
-static void sync_back(struct spool *spool)
+static void sync_back(struct spool *spool, int result)
 {
 	struct exchange *x = &spool->exchange;
 
 	batch_back(spool);
 	if (x->is_written)
 		bounds_trimmed(spool, &x->result.trimmed);
-	loaded_back(spool);
+	loaded_back(spool, result);
 	spool->is_due |= x->change.message_count == WRITE_BATCH && x->is_written;
 	if (spool->queue.size > MEMORY_HIGH && spool->found.count == 0)
 		queue_let_go(&spool->queue, MEMORY_KEEP);
@@ -167,7 +168,7 @@ static void job_back(struct spool *spool, int result)
 		open_back(spool, result);
 		break;
 	case PHASE_SYNC:
-		sync_back(spool);
+		sync_back(spool, result);
 		break;
 	case PHASE_CLOSE:
 		spool->is_closed = true;

@@ -4,6 +4,7 @@
  * virtual clock: with a disk that fails, over restarts, over crashes, and against a model.
  * Messages are named by a letter, or by a number.
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -55,8 +56,8 @@ static struct {
 	int faults, recoveries, asides, error;
 	int begins, ends; /* of discarding */
 	enum spool_bound bound;
-	uint64_t discarded; /* in all that have ended */
-	char why[160], path[STORE_PATH_SIZE];
+	uint64_t discarded;		      /* in all that have ended */
+	char why[160], path[STORE_PATH_SIZE]; /* of the last one */
 } told;
 
 static void tell_fault(struct spool_events *events, int error, const char *why)
@@ -65,7 +66,8 @@ static void tell_fault(struct spool_events *events, int error, const char *why)
 	told.faults += error < 0;
 	told.recoveries += error == 0;
 	told.error = error;
-	(void)snprintf(told.why, sizeof(told.why), "%s", why ? why : "");
+	if (why)
+		(void)snprintf(told.why, sizeof(told.why), "%s", why);
 }
 
 static void tell_aside(struct spool_events *events, const char *path)
@@ -843,6 +845,14 @@ END_TEST
 
 /* --- the file is lost ----------------------------------------------------------------------- */
 
+static void expect_lost_told(uint64_t count)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "; %" PRIu64 " readings were only there", count);
+	ck_assert_msg(strstr(told.why, text), "%s", told.why);
+}
+
 START_TEST(acknowledged_in_the_turn_in_which_it_is_written)
 {
 	push_numbers(1, 100);
@@ -915,6 +925,29 @@ START_TEST(a_file_that_was_deleted_is_made_again)
 	ck_assert_uint_eq(rows_on_disk(), 101);
 	restart();
 	expect_all();
+}
+END_TEST
+
+/* one job is to remove what was acknowledged and to load more; it does not come to the latter */
+START_TEST(what_is_lost_with_the_file_while_it_replays_is_counted)
+{
+	struct message *message;
+
+	push_numbers(40000, 200);
+	run_for(2 * USEC_PER_SEC); /* most of it is only on disk now */
+	if (_i == 0)
+		ck_assert_int_eq(unlink(spool_path), 0);
+	else
+		atomic_store(&disk.once, SQLITE_CORRUPT);
+	for (; (message = spool_next(spool)); next_expected++)
+		spool_done(spool, message->id);
+	run_for(2 * USEC_PER_SEC);
+	ck_assert_int_eq(told.faults, 1);
+	ck_assert_int_eq(told.recoveries, 1);
+	ck_assert_int_eq(told.asides, _i);
+	ck_assert_uint_gt(stats.discarded, 30000);
+	ck_assert_uint_eq(stats.discarded + stats.queued + (uint64_t)next_expected, 40000);
+	expect_lost_told(stats.discarded);
 }
 END_TEST
 
@@ -1381,6 +1414,7 @@ static void add_file_tests(Suite *suite)
 	tcase_add_test(tests, a_damaged_file_at_the_start_is_put_aside);
 	tcase_add_test(tests, a_file_that_breaks_while_it_works_is_put_aside);
 	tcase_add_test(tests, a_file_that_was_deleted_is_made_again);
+	tcase_add_loop_test(tests, what_is_lost_with_the_file_while_it_replays_is_counted, 0, 2);
 	tcase_add_loop_test(tests, a_file_that_turns_up_late_comes_first, 0, 2);
 	tcase_add_loop_test(tests, max_size_discards_the_oldest_in_the_file, 0, 3);
 	tcase_add_test(tests, two_hundred_crashes_lose_nothing_older_than_a_second);
