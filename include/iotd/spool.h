@@ -25,7 +25,10 @@ enum spool_bound {
 
 /** struct spool_events - the joint to the daemon, which logs; called on the reactor */
 struct spool_events {
-	/** the file fails (@error negative, @why in words), or works again (0, NULL); once each */
+	/**
+	 * the file fails (@error negative, @why in words), or works again (0, NULL); once each, but
+	 * again when readings are lost with it: @why says how many
+	 */
 	void (*fault)(struct spool_events *events, int error, const char *why);
 	/** a damaged file was put aside as @path */
 	void (*aside)(struct spool_events *events, const char *path);

@@ -30,9 +30,10 @@ static void on_fault(struct spool_events *events, int error, const char *why)
 	const struct spool_settings *settings = &daemon->settings->spool;
 	int64_t now_us = reactor_now(daemon->reactor);
 
+	if (!daemon->spool_fails)
+		daemon->spool_failed_us = now_us;
 	daemon->spool_fails = error < 0;
 	if (error < 0) {
-		daemon->spool_failed_us = now_us;
 		log_event(LOG_ERR, &fields,
 			  "spool: %s cannot be used: %s; readings are kept in memory (up to %llu "
 			  "KiB) until it can",

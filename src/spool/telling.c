@@ -31,7 +31,7 @@ void telling_fault(struct telling *telling, int error, uint64_t lost)
 	struct spool_events *events = telling->events;
 	char why[160], more[64] = "";
 
-	if ((error < 0) == telling->is_faulty)
+	if ((error < 0) == telling->is_faulty && lost == 0)
 		return;
 	telling->is_faulty = error < 0;
 	if (lost > 0)

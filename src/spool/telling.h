@@ -13,7 +13,10 @@ struct telling {
 	int64_t since_us;
 };
 
-/** telling_fault() - how the file is: 0 or a negative errno; @lost: readings that were only there */
+/**
+ * telling_fault() - how the file is: 0 or a negative errno
+ * @lost: readings that were only there; they are told also if the fault is known
+ */
 void telling_fault(struct telling *telling, int error, uint64_t lost);
 
 /** telling_aside() - a damaged file was put aside as @path */

@@ -951,6 +951,29 @@ START_TEST(what_is_lost_with_the_file_while_it_replays_is_counted)
 }
 END_TEST
 
+START_TEST(what_is_lost_with_the_file_of_a_full_disk_is_told_too)
+{
+	push_numbers(40000, 200);
+	run_for(2 * USEC_PER_SEC);
+	break_full();
+	push_numbers(10, 200);
+	run_for(USEC_PER_SEC);
+	ck_assert_int_eq(told.faults, 1);
+	ck_assert_uint_eq(stats.discarded, 0);
+	ck_assert_int_eq(unlink(spool_path), 0);
+	run_for(20 * USEC_PER_SEC);
+	ck_assert_int_eq(told.faults, 2);
+	ck_assert_uint_gt(stats.discarded, 30000);
+	expect_lost_told(stats.discarded);
+	mend_disk();
+	run_for(6 * USEC_PER_SEC);
+	ck_assert_int_eq(told.faults, 2);
+	ck_assert_int_eq(told.recoveries, 1);
+	ck_assert_uint_eq(stats.discarded + stats.queued, 40010);
+	ck_assert_uint_eq(rows_on_disk(), stats.queued);
+}
+END_TEST
+
 START_TEST(a_file_that_turns_up_late_comes_first)
 {
 	struct message *flying;
@@ -1415,6 +1438,7 @@ static void add_file_tests(Suite *suite)
 	tcase_add_test(tests, a_file_that_breaks_while_it_works_is_put_aside);
 	tcase_add_test(tests, a_file_that_was_deleted_is_made_again);
 	tcase_add_loop_test(tests, what_is_lost_with_the_file_while_it_replays_is_counted, 0, 2);
+	tcase_add_test(tests, what_is_lost_with_the_file_of_a_full_disk_is_told_too);
 	tcase_add_loop_test(tests, a_file_that_turns_up_late_comes_first, 0, 2);
 	tcase_add_loop_test(tests, max_size_discards_the_oldest_in_the_file, 0, 3);
 	tcase_add_test(tests, two_hundred_crashes_lose_nothing_older_than_a_second);
