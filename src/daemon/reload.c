@@ -205,14 +205,19 @@ static int reload_link(struct task *task, struct settings *old)
 
 /* --- taking up ------------------------------------------------------------------------------ */
 
-static void take_up_rest(struct daemon *daemon, const struct settings *old)
+static void take_up_rest(struct daemon *daemon, struct settings *old)
 {
-	const struct settings *settings = daemon->settings;
+	struct settings *settings = daemon->settings;
 
 	if (!daemon->reload.has_log_level)
 		log_set_level(settings->log_level);
-	if (!config_spool_equal(&old->spool, &settings->spool))
+	if (!config_spool_equal(&old->spool, &settings->spool)) {
+		const struct spool_settings unused = settings->spool;
+
 		log_warning("reload: a change of spool needs a restart of iotd");
+		settings->spool = old->spool; /* what is still used, and what the log names */
+		old->spool = unused;
+	}
 	if (old->stats.interval_us != settings->stats.interval_us)
 		status_restart(daemon);
 }

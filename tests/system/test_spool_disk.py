@@ -9,6 +9,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from iotd_harness import BEAT, SLOW, configuration, die_with_parent, file_sensor
+from iotd_harness import BEAT, SLOW, configuration, die_with_parent, file_sensor, replace_file
 from iotd_spool import GAP, arrived, assert_balance, assert_none_missing, outage, recover
 
 RETRY = 15 * SLOW  # iotd tries again every 5 s
@@ -195,6 +196,29 @@ def test_folder_that_vanishes(daemon, client, link, spool):
     daemon()
     recover(client, link)
     assert_none_missing(arrived(client), [(begin, end)])
+
+
+def test_reload_that_names_another_file(daemon, client, link, spool, value_file):
+    """It needs a restart: until then the log speaks of the file that is used, and of its size."""
+    one = daemon()
+    client.wait("sensor/air")
+    other = {"path": str(spool.parent.parent / "other.db"), "max_size": "64K"}
+    text = configuration(link.url, sensors=[file_sensor(value_file)], spool=other)
+    for _ in range(2):
+        mark = one.supervisor.events.mark()
+        replace_file(one.config, text)
+        one.signal(signal.SIGHUP)
+        one.supervisor.wait("READY", "1", since=mark)
+    one.log.wait(lambda line: "a change of spool needs a restart" in line.text)
+    spool.parent.rmdir()
+    outage(client, link)
+    told(one, "No such file or directory", spool)
+    assert "(up to 16384 KiB)" in spool_lines(one)[0]
+    spool.parent.mkdir()
+    works_again(one)
+    assert f"{spool} works again" in spool_lines(one)[1]
+    one.stop()
+    assert f"readings wait in {spool}" in one.text()
 
 
 def garbage(path):
