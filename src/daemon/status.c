@@ -125,15 +125,16 @@ static void log_stats(struct reactor_timer *timer)
 
 	log_notice("statistics: up %" PRId64 " s; readings %" PRIu64 ", failed %" PRIu64
 		   ", missed %" PRIu64 ", latest by %" PRId64 " us; published %" PRIu64
-		   ", acknowledged %" PRIu64 ", queued %" PRIu64 ", in flight %" PRIu64
-		   ", discarded %" PRIu64 "; %s, connects %" PRIu64 ", disconnects %" PRIu64
-		   "; commands %" PRIu64 ", refused %" PRIu64 "; edges %" PRIu64 ", lost %" PRIu64,
+		   ", acknowledged %" PRIu64 ", refused %" PRIu64 ", queued %" PRIu64
+		   ", in flight %" PRIu64 ", discarded %" PRIu64 "; %s, connects %" PRIu64
+		   ", disconnects %" PRIu64 "; commands %" PRIu64 ", refused %" PRIu64
+		   "; edges %" PRIu64 ", lost %" PRIu64 "; log messages dropped %" PRIu64,
 		   (int64_t)((stats->now_us - stats->started_us) / USEC_PER_SEC), stats->readings,
 		   stats->read_errors, stats->reads_missed, stats->late_max_us, stats->published,
-		   stats->acknowledged, stats->queued, stats->in_flight, stats->discarded,
-		   stats->connected ? "connected" : "not connected", stats->connects,
-		   stats->disconnects, stats->commands, stats->commands_refused, stats->edges,
-		   stats->edges_lost);
+		   stats->acknowledged, stats->refused, stats->queued, stats->in_flight,
+		   stats->discarded, stats->connected ? "connected" : "not connected",
+		   stats->connects, stats->disconnects, stats->commands, stats->commands_refused,
+		   stats->edges, stats->edges_lost, stats->log_dropped);
 	daemon->logged_us = stats->now_us;
 }
 

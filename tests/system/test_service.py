@@ -156,11 +156,14 @@ def test_stop_right_after_the_start(start_iotd, broker, value_file):
 def test_sigusr1_logs_the_statistics(iotd, client, value_file):
     daemon = iotd(sensors=[file_sensor(value_file)])
     client.wait("sensor/air", count=3)
-    keys = client.result("stats").keys()
+    stats = client.result("stats")
     mark = daemon.log.mark()
     daemon.signal(signal.SIGUSR1)
-    line = daemon.log.wait(lambda line: any(key in line.text for key in keys), since=mark)
-    assert re.search(r"\d", line.text), line
+    line = daemon.log.wait(lambda line: "statistics: " in line.text, since=mark).text
+    for words in ("published", "acknowledged", "refused", "discarded", "log messages dropped"):
+        assert re.search(rf"{words} \d", line), line
+    told = re.findall(r"\d+", line.split("statistics: ")[1])
+    assert len(told) == len(stats.keys() - {"time", "connected"}), "each counter, in words"
 
 
 def test_sigusr1_as_the_first_thing(start_iotd, value_file):
