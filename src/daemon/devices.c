@@ -49,51 +49,52 @@ static int plan_new(struct plan *plan)
 
 /* --- retained topics ------------------------------------------------------------------------ */
 
-static void forget(struct daemon *daemon, const char *prefix, enum device_kind kind,
-		   const char *name)
+/*
+ * What this run has not told may be there from an earlier one, and readings are no states: one that
+ * is empty takes their place, to be cleared.
+ */
+static void forget_topic(struct daemon *daemon, const char *topic)
 {
-	cleanup(freep) char *topic = topic_new(prefix, device_kind_name(kind), name,
-					       kind == DEVICE_SENSOR ? "status" : NULL);
-
-	if (topic)
-		mqtt_forget_state(daemon->mqtt, topic, true);
-}
-
-/* a counter's readings are no states: one that is empty takes their place, to be cleared */
-static void forget_count(struct daemon *daemon, const struct settings *old, const char *name,
-			 const char *channel)
-{
-	cleanup(freep) char *topic =
-		topic_new(old->mqtt.topic, device_kind_name(DEVICE_INPUT), name, channel);
 	struct message *message;
 
-	if (!topic || message_new(&message, topic, NULL, 0) < 0)
+	if (!topic)
 		return;
-	mqtt_publish_state(daemon->mqtt, message);
+	if (message_new(&message, topic, NULL, 0) == 0)
+		mqtt_publish_state(daemon->mqtt, message);
 	mqtt_forget_state(daemon->mqtt, topic, true);
+}
+
+static void forget(struct daemon *daemon, const char *prefix, enum device_kind kind,
+		   const char *name, const char *leaf)
+{
+	cleanup(freep) char *topic = topic_new(prefix, device_kind_name(kind), name, leaf);
+
+	forget_topic(daemon, topic);
 }
 
 static void forget_input(struct daemon *daemon, const struct settings *old,
 			 const struct input_settings *input)
 {
-	if (!input->count) {
-		forget(daemon, old->mqtt.topic, DEVICE_INPUT, input->name);
-	} else if (old->mqtt.format == FORMAT_VALUE) {
-		forget_count(daemon, old, input->name, "total");
-		forget_count(daemon, old, input->name, "rate");
+	const char *prefix = old->mqtt.topic;
+
+	if (input->count && old->mqtt.format == FORMAT_VALUE) {
+		forget(daemon, prefix, DEVICE_INPUT, input->name, "total");
+		forget(daemon, prefix, DEVICE_INPUT, input->name, "rate");
 	} else {
-		forget_count(daemon, old, input->name, NULL);
+		forget(daemon, prefix, DEVICE_INPUT, input->name, NULL);
 	}
 }
 
 void devices_forget(struct daemon *daemon, const struct settings *old)
 {
+	const char *prefix = old->mqtt.topic;
+
 	for (size_t i = 0; i < old->sensor_count; i++)
-		forget(daemon, old->mqtt.topic, DEVICE_SENSOR, old->sensors[i].name);
+		forget(daemon, prefix, DEVICE_SENSOR, old->sensors[i].name, "status");
 	for (size_t i = 0; i < old->input_count; i++)
 		forget_input(daemon, old, &old->inputs[i]);
 	for (size_t i = 0; i < old->output_count; i++)
-		forget(daemon, old->mqtt.topic, DEVICE_OUTPUT, old->outputs[i].name);
+		forget(daemon, prefix, DEVICE_OUTPUT, old->outputs[i].name, NULL);
 }
 
 void devices_tell(struct daemon *daemon)
@@ -158,7 +159,7 @@ static void keep_sensor(struct plan *plan, struct sensor *sensor)
 		return;
 	}
 	if (!now)
-		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_SENSOR, before->name);
+		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_SENSOR, before->name, "status");
 	sensor_free(sensor);
 	plan->changes.stopped++;
 }
@@ -203,7 +204,7 @@ static void keep_output(struct plan *plan, struct output *output)
 		return;
 	}
 	if (!now)
-		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_OUTPUT, before->name);
+		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_OUTPUT, before->name, NULL);
 	output_remove(output);
 	plan->changes.stopped++;
 }

@@ -164,6 +164,20 @@ def test_lines_come_move_and_go(reloader, client):
     assert names(client) == []
 
 
+def test_what_was_away_in_all_this_run_is_cleared_too(reloader, client):
+    """An earlier run has told its state."""
+    topics = ("input/door", "output/pump")
+    for topic in topics:
+        client.publish(topic, "as it was", retain=True)
+        client.wait(topic)
+    away = {"chip": "gpiochip77"}
+    reload = reloader(inputs=[{**DOOR, **away}], outputs=[{**PUMP, **away}])
+    assert {device["status"] for device in client.result("list")} == {"offline"}
+    reload()
+    for topic in topics:
+        client.wait(topic, b"")
+
+
 def test_a_new_interlock_is_obeyed(reloader, client):
     pump, valve = PUMP, output("valve", 23)
     reload = simulate(reloader, outputs=[pump, valve])
