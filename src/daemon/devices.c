@@ -50,18 +50,20 @@ static int plan_new(struct plan *plan)
 /* --- retained topics ------------------------------------------------------------------------ */
 
 /*
+ * Not @clear: the topic of one that is gone is now somebody else's, who says more soon.
+ *
  * What this run has not told may be there from an earlier one, and readings are no states: one that
  * is empty takes their place, to be cleared.
  */
-static void forget_topic(struct daemon *daemon, const char *topic)
+static void forget_topic(struct daemon *daemon, const char *topic, bool clear)
 {
 	struct message *message;
 
 	if (!topic)
 		return;
-	if (message_new(&message, topic, NULL, 0) == 0)
+	if (clear && message_new(&message, topic, NULL, 0) == 0)
 		mqtt_publish_state(daemon->mqtt, message);
-	mqtt_forget_state(daemon->mqtt, topic, true);
+	mqtt_forget_state(daemon->mqtt, topic, clear);
 }
 
 static void forget(struct daemon *daemon, const char *prefix, enum device_kind kind,
@@ -69,7 +71,29 @@ static void forget(struct daemon *daemon, const char *prefix, enum device_kind k
 {
 	cleanup(freep) char *topic = topic_new(prefix, device_kind_name(kind), name, leaf);
 
-	forget_topic(daemon, topic);
+	forget_topic(daemon, topic, true);
+}
+
+/* the last reading of a sensor with `retain` */
+static void forget_reading(struct daemon *daemon, const struct sensor *sensor,
+			   enum message_format format, bool clear)
+{
+	const struct sensor_settings *settings = sensor_settings(sensor);
+	struct device_info info;
+
+	if (!settings->retain)
+		return;
+	if (format != FORMAT_VALUE) {
+		forget_topic(daemon, settings->topic, clear);
+		return;
+	}
+	sensor_info(sensor, &info);
+	for (size_t i = 0; i < info.channel_count; i++) {
+		cleanup(freep) char *topic =
+			topic_new(settings->topic, info.channels[i].name, NULL, NULL);
+
+		forget_topic(daemon, topic, clear);
+	}
 }
 
 static void forget_input(struct daemon *daemon, const struct settings *old,
@@ -160,6 +184,8 @@ static void keep_sensor(struct plan *plan, struct sensor *sensor)
 	}
 	if (!now)
 		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_SENSOR, before->name, "status");
+	if (!now || !now->retain || strcmp(now->topic, before->topic) != 0)
+		forget_reading(plan->daemon, sensor, plan->old->mqtt.format, true);
 	sensor_free(sensor);
 	plan->changes.stopped++;
 }
@@ -232,7 +258,11 @@ static int make_sensor(struct plan *plan, size_t at)
 	int r;
 
 	r = hardware_source(daemon->hardware, settings, &source, &key);
-	return r < 0 ? r : sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
+	if (r == 0)
+		r = sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
+	if (r == 0)
+		forget_reading(daemon, plan->sensors[at], plan->settings->mqtt.format, false);
+	return r;
 }
 
 static int make_input(struct plan *plan, size_t at)

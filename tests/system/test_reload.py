@@ -92,6 +92,48 @@ def test_sensors_come_change_and_go(reloader, client, clients, broker, value_fil
     assert "old/status" not in str(retained(broker.port))
 
 
+FORMATS = {"json": "", "value": "/value"}  # what is behind the topic of a file sensor
+ONCE = {"interval": "1h", "retain": True}  # nothing comes behind
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_retained_reading_goes_with_its_sensor(reloader, client, broker, value_file, form):
+    leaf, mqtt = FORMATS[form], {"format": form}
+    stays, gone, off, moved, live = (
+        file_sensor(value_file, name, **ONCE) for name in ("stays", "gone", "off", "moved", "live")
+    )
+    own = file_sensor(value_file, "own", topic="iotd/test/house", **ONCE)
+    reload = reloader(sensors=[stays, gone, off, moved, live, own], mqtt=mqtt)
+    topics = [f"sensor/{name}{leaf}" for name in ("gone", "off", "moved", "live")]
+    topics.append(f"house{leaf}")
+    for topic in [f"sensor/stays{leaf}", *topics]:
+        client.wait(topic)
+    client.settle()
+    moved, live = {**moved, "topic": "iotd/test/elsewhere"}, {**live, "retain": False}
+    reload(sensors=[stays, {**off, "enabled": False}, moved, live], mqtt=mqtt)
+    for topic in topics:
+        client.wait(topic, b"")
+    client.wait(f"elsewhere{leaf}")
+    client.wait(f"sensor/live{leaf}", match=lambda m: not m.retain)
+    left = retained(broker.port).keys()
+    assert {f"sensor/stays{leaf}", f"elsewhere{leaf}"} <= left
+    assert not left & set(topics)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_retained_reading_stays_for_who_has_its_topic_now(reloader, client, value_file, form):
+    topic, mqtt = f"house{FORMATS[form]}", {"format": form}
+    old = file_sensor(value_file, "old", topic="iotd/test/house", **ONCE)
+    reload = reloader(sensors=[old], mqtt=mqtt)
+    client.wait(topic)
+    client.settle()
+    reload(sensors=[{**old, "name": "new"}], mqtt=mqtt)
+    client.wait("sensor/old/status", b"")
+    client.wait(topic, count=2)
+    client.settle()
+    assert client.all(topic, b"") == []
+
+
 def test_a_disabled_sensor_is_gone(reloader, client, value_file):
     reload = reloader(sensors=[file_sensor(value_file)])
     client.wait("sensor/air/status", "online")
