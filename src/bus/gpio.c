@@ -177,13 +177,13 @@ static int line_error(int error)
 	return error == ENODEV ? -ENODEV : -EIO;
 }
 
-/* one line a request, so it is always bit 0 */
+/* one line a request, so it is always bit 0. Return: 0; a negative errno, as the chip's driver has it */
 static int kept_line_get(int fd, bool *ret_on)
 {
 	struct gpio_v2_line_values values = { .mask = 1 };
 
 	if (ioctl(fd, GPIO_V2_LINE_GET_VALUES_IOCTL, &values) < 0)
-		return line_error(errno);
+		return -errno;
 	*ret_on = values.bits & 1;
 	return 0;
 }
@@ -199,9 +199,12 @@ static int kernel_line_get(struct gpio_line *base, bool *ret_on)
 {
 	struct kernel_line *line = container_of(base, struct kernel_line, line);
 	enum gpiod_line_value value;
+	int r;
 
-	if (!line->request)
-		return kept_line_get(base->fd, ret_on);
+	if (!line->request) {
+		r = kept_line_get(base->fd, ret_on);
+		return r < 0 ? line_error(-r) : 0;
+	}
 	value = gpiod_line_request_get_value(line->request, line->offset);
 	if (value == GPIOD_LINE_VALUE_ERROR)
 		return line_error(errno);
@@ -344,15 +347,30 @@ static int line_place(char place[static GPIO_PLACE_SIZE], struct gpiod_chip *chi
 	return 0;
 }
 
-static int kernel_line_take_over(struct kernel_line *line, const struct gpio_kept *kept)
+static int kernel_line_take_over(struct kernel_line *line, const struct gpio_request *request,
+				 char fault[static FAULT_SIZE])
 {
+	const struct gpio_kept *kept = request->kept;
 	bool on;
+	int r;
 
-	/* ENODEV: unplugged; others: no line at all */
-	if (strcmp(kept->place, line->line.place) != 0 || kept_line_get(kept->fd, &on) < 0)
+	if (strcmp(kept->place, line->line.place) != 0)
 		return -ESTALE;
-	line->line.fd = kept->fd;
-	return 0;
+	r = kept_line_get(kept->fd, &on);
+	switch (-r) {
+	case 0:
+		line->line.fd = kept->fd;
+		return 0;
+	case ENODEV: /* unplugged */
+	case ENOTTY: /* no line at all */
+	case EINVAL:
+	case EBADF:
+		return -ESTALE;
+	default: /* an expander that did not answer this once (pcf857x, pca953x): the line is ours */
+		(void)snprintf(fault, FAULT_SIZE, "line %u of %s cannot be read: %s", line->offset,
+			       request->line->chip, strerror(-r));
+		return -EIO;
+	}
 }
 
 static int gpio_kernel_request(struct gpio_line **ret, const struct gpio_request *request,
@@ -379,7 +397,7 @@ static int gpio_kernel_request(struct gpio_line **ret, const struct gpio_request
 		return r;
 
 	if (request->output && request->kept) {
-		r = kernel_line_take_over(line, request->kept);
+		r = kernel_line_take_over(line, request, fault);
 		if (r < 0)
 			return r;
 	} else {

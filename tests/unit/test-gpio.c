@@ -732,6 +732,34 @@ START_TEST(a_kept_descriptor_of_another_line_is_left_alone)
 }
 END_TEST
 
+static const struct {
+	int error, result;
+	const char *words;
+} kept_errors[] = {
+	{ ENODEV, -ESTALE, "" }, /* the chip was unplugged, and is back */
+	{ ENOTTY, -ESTALE, "" },
+	{ EINVAL, -ESTALE, "" },
+	{ EBADF, -ESTALE, "" },
+	{ EIO, -EIO, "line 17 of gpiochip0 cannot be read: Input/output error" },
+	{ ENXIO, -EIO, "line 17 of gpiochip0 cannot be read: No such device or address" },
+	{ EREMOTEIO, -EIO, "line 17 of gpiochip0 cannot be read: Remote I/O error" },
+	{ ETIMEDOUT, -EIO, "line 17 of gpiochip0 cannot be read: Connection timed out" },
+};
+
+START_TEST(a_kept_line_whose_chip_does_not_answer_is_no_other_line)
+{
+	keep_line();
+	fake.get_error = kept_errors[_i].error;
+	assert_refused(kept_errors[_i].result, kept_errors[_i].words);
+	ck_assert_int_ge(fcntl(kept.fd, F_GETFD), 0);
+	ck_assert_int_eq(fake.requests_held, 0);
+	fake.get_error = 0;
+	ask(); /* the next try takes it over */
+	ck_assert_int_eq(line->fd, kept.fd);
+	ck_assert_int_eq(fake.requests_held, 0);
+}
+END_TEST
+
 START_TEST(a_kept_descriptor_that_is_no_line_is_left_alone)
 {
 	keep_line();
@@ -778,6 +806,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(lines, a_kept_line_is_taken_over_without_being_asked_for, 0, 2);
 	tcase_add_loop_test(lines, a_kept_descriptor_of_another_line_is_left_alone, 0,
 			    (int)ARRAY_SIZE(places));
+	tcase_add_loop_test(lines, a_kept_line_whose_chip_does_not_answer_is_no_other_line, 0,
+			    (int)ARRAY_SIZE(kept_errors));
 	tcase_add_test(lines, a_kept_descriptor_that_is_no_line_is_left_alone);
 	tcase_add_test(lines, free_takes_null);
 	suite_add_tcase(suite, lines);
