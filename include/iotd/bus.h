@@ -159,8 +159,8 @@ struct gpio {
 	 * With @request->kept nothing is asked for: the line keeps its level, whatever initial says,
 	 * and kept->fd is the line's on success, else still the caller's. Return: 0; -ENOENT no such
 	 * chip or line; -EBUSY another program holds it; -EINVAL the chip cannot do what is asked;
-	 * -ESTALE kept is another line, held in another way, or its chip was unplugged; -EIO kept is
-	 * that line, and cannot be read now; -EACCES; -ENODEV; -ENOMEM.
+	 * -ESTALE kept is another line, held in another way, or its chip was unplugged; -EIO the chip
+	 * cannot be asked, or kept is that line and cannot be read now; -EACCES; -ENODEV; -ENOMEM.
 	 */
 	int (*request)(struct gpio_line **ret, const struct gpio_request *request,
 		       char fault[static 192]);

@@ -45,25 +45,54 @@ static int printf_like(3, 4)
 
 /* --- Chips ---------------------------------------------------------------------------------- */
 
-/* opens chip @node of /dev, appends "gpiochip0 (its label)" to @known, and keeps it open if @label is its label */
-static struct gpiod_chip *chip_open_labelled(const char *node, const char *label,
-					     char known[static FAULT_SIZE])
+/* what keeps us from a chip and may pass: it does not say that there is none; 0: nothing of that kind */
+static int chip_obstacle(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return -EACCES;
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return -ENOMEM;
+	default:
+		return 0;
+	}
+}
+
+/* @path cannot be opened; 0: there is none of that name */
+static int chip_refused(const char *path, int error, char fault[static FAULT_SIZE])
+{
+	int r = chip_obstacle(error);
+
+	if (r == 0)
+		return 0;
+	return gpio_fail(fault, r, "%s: %s%s", path, strerror(error),
+			 r == -EACCES ? " (is the user in the group of that node?)" : "");
+}
+
+/* opens chip @node of /dev, appends "gpiochip0 (its label)" to @known, and sets @ret if @label is its label */
+static int chip_open_labelled(struct gpiod_chip **ret, const char *node, const char *label,
+			      char known[static FAULT_SIZE])
 {
 	cleanup(chip_closep) struct gpiod_chip *chip = NULL;
 	cleanup(chip_info_freep) struct gpiod_chip_info *info = NULL;
 	size_t used = strlen(known);
 	char path[PATH_MAX], entry[64];
+	int error;
 
 	(void)snprintf(path, sizeof(path), "/dev/%s", node);
 	chip = gpiod_chip_open(path);
 	info = chip ? gpiod_chip_get_info(chip) : NULL;
+	error = info ? 0 : errno;
 	(void)snprintf(entry, sizeof(entry), "%s%.16s (%.32s)", used > 0 ? ", " : "", node,
-		       info ? gpiod_chip_info_get_label(info) : strerror(errno));
+		       info ? gpiod_chip_info_get_label(info) : strerror(error));
 	if (used + strlen(entry) < FAULT_SIZE) /* a list that does not fit ends early */
 		memcpy(known + used, entry, strlen(entry) + 1);
-	if (!info || strcmp(gpiod_chip_info_get_label(info), label) != 0)
-		return NULL;
-	return take_ptr(chip);
+	if (info && strcmp(gpiod_chip_info_get_label(info), label) == 0)
+		*ret = take_ptr(chip);
+	return chip_obstacle(error);
 }
 
 static int chip_node_filter(const struct dirent *entry)
@@ -71,43 +100,39 @@ static int chip_node_filter(const struct dirent *entry)
 	return strncmp(entry->d_name, "gpiochip", strlen("gpiochip")) == 0;
 }
 
-/* @known: all chips up to the one with @label, in words */
-static struct gpiod_chip *chip_find_label(const char *label, char known[static FAULT_SIZE])
+/* a label that none of those has that can be asked may be that of one that cannot: then it is not -ENOENT */
+static int chip_find_label(struct gpiod_chip **ret, const char *label,
+			   char fault[static FAULT_SIZE])
 {
+	char known[FAULT_SIZE] = "";
 	struct gpiod_chip *chip = NULL;
 	struct dirent **nodes = NULL;
-	int count;
+	int count, r, obstacle = 0;
 
 	count = scandir("/dev", &nodes, chip_node_filter, versionsort);
+	r = count < 0 ? chip_refused("/dev", errno, fault) : 0;
+	if (r < 0)
+		return r;
 	for (int i = 0; i < count; i++) {
-		if (!chip)
-			chip = chip_open_labelled(nodes[i]->d_name, label, known);
+		r = chip ? 0 : chip_open_labelled(&chip, nodes[i]->d_name, label, known);
+		if (obstacle == 0)
+			obstacle = r;
 		free(nodes[i]);
 	}
 	free(nodes);
-	return chip;
-}
-
-/* a chip that is there and cannot be opened; 0: there is none of that name */
-static int chip_refused(const char *path, int error, char fault[static FAULT_SIZE])
-{
-	switch (error) {
-	case EACCES:
-	case EPERM:
-		return gpio_fail(fault, -EACCES, "%s: %s (is the user in the group of that node?)",
-				 path, strerror(error));
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return gpio_fail(fault, -ENOMEM, "%s: %s", path, strerror(error));
-	default:
-		return 0;
-	}
+	if (!chip && known[0] == '\0')
+		return gpio_fail(fault, -ENOENT, "no GPIO chip \"%s\": this machine has none",
+				 label);
+	if (!chip)
+		return gpio_fail(fault, obstacle < 0 ? obstacle : -ENOENT,
+				 "no GPIO chip \"%s\"; there is %s", label, known);
+	*ret = chip;
+	return 0;
 }
 
 int gpio_chip_find(struct gpiod_chip **ret, const char *name, char fault[static FAULT_SIZE])
 {
-	char known[FAULT_SIZE] = "", path[PATH_MAX];
+	char path[PATH_MAX];
 	struct gpiod_chip *chip;
 	int r;
 
@@ -115,16 +140,8 @@ int gpio_chip_find(struct gpiod_chip **ret, const char *name, char fault[static 
 	chip = gpiod_chip_open(path);
 	if (!chip) {
 		r = chip_refused(path, errno, fault);
-		if (r < 0)
-			return r;
-		chip = chip_find_label(name, known);
+		return r < 0 ? r : chip_find_label(ret, name, fault);
 	}
-	if (!chip && known[0] == '\0')
-		return gpio_fail(fault, -ENOENT, "no GPIO chip \"%s\": this machine has none",
-				 name);
-	if (!chip)
-		return gpio_fail(fault, -ENOENT, "no GPIO chip \"%s\"; there is %s", name, known);
-
 	*ret = chip;
 	return 0;
 }
@@ -137,6 +154,17 @@ static int chip_gone(const char *name, char fault[static FAULT_SIZE])
 
 /* --- Lines of a chip ------------------------------------------------------------------------ */
 
+/* the chip cannot be asked about its lines, which says nothing about them */
+static int chip_mute(const char *name, int error, char fault[static FAULT_SIZE])
+{
+	int r;
+
+	if (error == ENODEV)
+		return chip_gone(name, fault);
+	r = chip_refused(name, error, fault);
+	return r < 0 ? r : gpio_fail(fault, -EIO, "%s: %s", name, strerror(error));
+}
+
 int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 			const struct line_settings *where, char fault[static FAULT_SIZE])
 {
@@ -146,8 +174,8 @@ int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 
 	if (where->name) {
 		offset = gpiod_chip_get_line_offset_from_name(chip, where->name);
-		if (offset < 0 && errno == ENODEV)
-			return chip_gone(where->chip, fault);
+		if (offset < 0 && errno != ENOENT)
+			return chip_mute(where->chip, errno, fault);
 		if (offset < 0)
 			return gpio_fail(
 				fault, -ENOENT,
@@ -159,7 +187,7 @@ int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 
 	info = gpiod_chip_get_info(chip);
 	if (!info)
-		return chip_gone(where->chip, fault);
+		return chip_mute(where->chip, errno, fault);
 	count = gpiod_chip_info_get_num_lines(info);
 	if (where->offset >= count)
 		return gpio_fail(fault, -ENOENT, "%s has no line %u, it has %zu (from 0)",

@@ -11,11 +11,14 @@ struct gpiod_chip;
 
 /**
  * gpio_chip_find() - open the chip called @name: "gpiochip0", "/dev/gpiochip0", or a label
- * Return: 0; -ENOENT; -EACCES; -ENOMEM; @fault says more.
+ * Return: 0; -ENOENT; -EACCES, -ENOMEM also if no label fits and one could not be read; @fault says more.
  */
 int gpio_chip_find(struct gpiod_chip **ret, const char *name, char fault[static FAULT_SIZE]);
 
-/** gpio_chip_find_line() - the offset of a line. Return: 0; -ENOENT; -ENODEV; @fault says more */
+/**
+ * gpio_chip_find_line() - the offset of a line
+ * Return: 0; -ENOENT; -ENODEV; -EACCES, -ENOMEM, -EIO the chip cannot be asked; @fault says more.
+ */
 int gpio_chip_find_line(unsigned int *ret, struct gpiod_chip *chip,
 			const struct line_settings *where, char fault[static FAULT_SIZE]);
 

@@ -43,7 +43,7 @@ static struct {
 	size_t chip_count; /* that the machine has */
 	const struct gpiod_chip *chip;
 	int chips_open, infos_held, requests_held, releases, reconfigures;
-	int request_error, get_error, set_error, read_error,
+	int scan_error, info_error, find_error, request_error, get_error, set_error, read_error,
 		reconfigure_error; /* errno, 0: works */
 	const char *consumer;	   /* of a line that is taken */
 	unsigned int offset;
@@ -100,6 +100,8 @@ int scandir(const char *folder, struct dirent ***list, int (*filter)(const struc
 	ck_assert_str_eq(folder, "/dev");
 	ck_assert_ptr_eq(compare, versionsort);
 	ck_assert(!filter(&other));
+	if (fake.scan_error)
+		return fail_with(fake.scan_error);
 	*list = calloc(fake.chip_count + 1, sizeof(void *));
 	for (size_t i = 0; i < fake.chip_count; i++) {
 		(*list)[i] = calloc(1, sizeof(***list));
@@ -134,6 +136,10 @@ void gpiod_chip_close(struct gpiod_chip *chip)
 struct gpiod_chip_info *gpiod_chip_get_info(struct gpiod_chip *chip)
 {
 	fake.chip = chip;
+	if (fake.info_error) {
+		errno = fake.info_error;
+		return NULL;
+	}
 	fake.infos_held++;
 	return &chip_info;
 }
@@ -158,6 +164,8 @@ size_t gpiod_chip_info_get_num_lines(struct gpiod_chip_info *info)
 int gpiod_chip_get_line_offset_from_name(struct gpiod_chip *chip, const char *name)
 {
 	(void)chip;
+	if (fake.find_error)
+		return fail_with(fake.find_error);
 	return strcmp(name, "GPIO17") == 0 ? 17
 					   : fail_with(strcmp(name, "GONE") == 0 ? ENODEV : ENOENT);
 }
@@ -429,12 +437,56 @@ START_TEST(a_chip_that_may_not_be_opened)
 		-EACCES,
 		"/dev/gpiochip0: Permission denied (is the user in the group of that node?)");
 	(void)snprintf(chip_text, sizeof(chip_text), "pinctrl-bcm2711");
-	assert_refused(-ENOENT,
+	assert_refused(-EACCES,
 		       "no GPIO chip \"pinctrl-bcm2711\"; there is gpiochip0 (Permission denied), "
 		       "gpiochip1 (raspberrypi-exp-gpio)");
 	chips[0].error = EMFILE;
 	(void)snprintf(chip_text, sizeof(chip_text), "gpiochip0");
 	assert_refused(-ENOMEM, "/dev/gpiochip0: Too many open files");
+}
+END_TEST
+
+static const struct {
+	int first, second; /* errno of opening each chip */
+	int result;	   /* of a label that none of those has that can be opened */
+} hidden_labels[] = {
+	{ EACCES, 0, -EACCES },	     { 0, EPERM, -EACCES },  { EMFILE, 0, -ENOMEM },
+	{ ENFILE, ENFILE, -ENOMEM }, { ENOMEM, 0, -ENOMEM }, { EACCES, EMFILE, -EACCES },
+	{ ENODEV, ENFILE, -ENOMEM }, { ENODEV, 0, -ENOENT }, /* unplugged just now */
+};
+
+START_TEST(a_label_may_be_that_of_a_chip_that_cannot_be_opened)
+{
+	chips[0].error = hidden_labels[_i].first;
+	chips[1].error = hidden_labels[_i].second;
+	(void)snprintf(chip_text, sizeof(chip_text), "pcf8574");
+	ck_assert_int_eq(gpio_kernel.request(&line, &request, fault), hidden_labels[_i].result);
+	ck_assert_ptr_eq(strstr(fault, "no GPIO chip \"pcf8574\"; there is gpiochip0 ("), fault);
+	ck_assert_ptr_null(line);
+}
+END_TEST
+
+START_TEST(a_label_is_found_beside_a_chip_that_cannot_be_opened)
+{
+	chips[0].error = EACCES;
+	(void)snprintf(chip_text, sizeof(chip_text), "raspberrypi-exp-gpio");
+	ask();
+	ck_assert_str_eq(fake.chip->path, "/dev/gpiochip1");
+}
+END_TEST
+
+START_TEST(a_label_that_cannot_be_read_may_be_any)
+{
+	fake.info_error = ENOMEM;
+	(void)snprintf(chip_text, sizeof(chip_text), "pinctrl-bcm2711");
+	assert_refused(-ENOMEM,
+		       "no GPIO chip \"pinctrl-bcm2711\"; there is gpiochip0 (Cannot allocate "
+		       "memory), gpiochip1 (Cannot allocate memory)");
+	fake.info_error = 0;
+	fake.scan_error = EMFILE;
+	assert_refused(-ENOMEM, "/dev: Too many open files");
+	fake.scan_error = ENOENT;
+	assert_refused(-ENOENT, "no GPIO chip \"pinctrl-bcm2711\": this machine has none");
 }
 END_TEST
 
@@ -462,6 +514,24 @@ START_TEST(a_line_that_is_not_there)
 		       "gpiochip0 has no line named \"GPIO99\" (gpioinfo shows those it has)");
 	name_line("GONE");
 	assert_refused(-ENODEV, GONE);
+}
+END_TEST
+
+static const struct {
+	int error, result;
+	const char *words;
+} mute_chips[] = {
+	{ ENODEV, -ENODEV, GONE },
+	{ ENOMEM, -ENOMEM, "gpiochip0: Cannot allocate memory" },
+	{ EIO, -EIO, "gpiochip0: Input/output error" },
+};
+
+START_TEST(a_chip_that_cannot_be_asked_may_have_the_line)
+{
+	if (_i % 2 == 0)
+		name_line("GPIO17");
+	fake.find_error = fake.info_error = mute_chips[_i / 2].error;
+	assert_refused(mute_chips[_i / 2].result, mute_chips[_i / 2].words);
 }
 END_TEST
 
@@ -785,8 +855,14 @@ static Suite *suite(void)
 			    (int)ARRAY_SIZE(chip_names));
 	tcase_add_test(finding, a_chip_that_is_not_there);
 	tcase_add_test(finding, a_chip_that_may_not_be_opened);
+	tcase_add_loop_test(finding, a_label_may_be_that_of_a_chip_that_cannot_be_opened, 0,
+			    (int)ARRAY_SIZE(hidden_labels));
+	tcase_add_test(finding, a_label_is_found_beside_a_chip_that_cannot_be_opened);
+	tcase_add_test(finding, a_label_that_cannot_be_read_may_be_any);
 	tcase_add_test(finding, a_line_has_a_name);
 	tcase_add_test(finding, a_line_that_is_not_there);
+	tcase_add_loop_test(finding, a_chip_that_cannot_be_asked_may_have_the_line, 0,
+			    2 * (int)ARRAY_SIZE(mute_chips));
 	tcase_add_loop_test(finding, a_line_that_is_refused, 0, (int)ARRAY_SIZE(refusals));
 	tcase_add_test(finding, a_line_that_somebody_nameless_holds);
 	suite_add_tcase(suite, finding);
