@@ -144,12 +144,18 @@ static int i2c_dev_select(struct i2c_dev *dev, uint16_t address)
 	return 0;
 }
 
+/* an SMBus call goes to the address that was set last; I2C_RDWR names its own */
+static bool i2c_dev_is_selected(const struct i2c_dev *dev, uint16_t address)
+{
+	return dev->functions & I2C_FUNC_I2C || dev->slave == address;
+}
+
 static int i2c_dev_ask(struct i2c_dev *dev, uint16_t address)
 {
 	uint8_t *asked = &dev->asked[address / 8], bit = (uint8_t)(1U << address % 8);
 	int r;
 
-	if (*asked & bit)
+	if (*asked & bit && i2c_dev_is_selected(dev, address))
 		return 0;
 	r = i2c_dev_select(dev, address);
 	if (r == 0)
@@ -266,8 +272,7 @@ static int smbus_unpack(const union i2c_smbus_data *data, uint32_t size, uint8_t
 	}
 }
 
-static int i2c_dev_smbus(struct i2c_dev *dev, uint16_t address,
-			 const struct i2c_transfer *transfers, size_t count)
+static int i2c_dev_smbus(struct i2c_dev *dev, const struct i2c_transfer *transfers, size_t count)
 {
 	const struct i2c_transfer none = { 0 };
 	const struct i2c_transfer *write = transfers[0].read ? &none : &transfers[0];
@@ -280,10 +285,6 @@ static int i2c_dev_smbus(struct i2c_dev *dev, uint16_t address,
 
 	if (!form)
 		return -EOPNOTSUPP;
-
-	r = dev->slave == address ? 0 : i2c_dev_select(dev, address);
-	if (r < 0)
-		return r;
 
 	if (read->length > 0)
 		data.block[0] = (uint8_t)read->length; /* how many an I2C block read asks for */
@@ -337,7 +338,7 @@ static int i2c_dev_transfer(struct i2c_bus *bus, uint16_t address, struct i2c_tr
 	if (dev->functions & I2C_FUNC_I2C)
 		r = i2c_dev_rdwr(dev, address, transfers, count);
 	else
-		r = i2c_dev_smbus(dev, address, transfers, count);
+		r = i2c_dev_smbus(dev, transfers, count);
 	return r < 0 ? i2c_dev_verdict(dev, -r) : 0;
 }
 

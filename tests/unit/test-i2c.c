@@ -69,8 +69,10 @@ static int kernel_close(int fd)
 static int kernel_slave(uint16_t address)
 {
 	kernel.slaves++;
+	if (kernel.slave_error)
+		return fail_with(kernel.slave_error);
 	kernel.slave = address;
-	return kernel.slave_error ? fail_with(kernel.slave_error) : 0;
+	return 0;
 }
 
 static void chip_write(const uint8_t *data, size_t length)
@@ -385,6 +387,28 @@ START_TEST(an_address_that_a_kernel_driver_owns_is_left_alone)
 }
 END_TEST
 
+START_TEST(an_address_that_a_kernel_driver_takes_later_is_left_alone)
+{
+	struct i2c_device *other;
+	uint8_t byte;
+
+	kernel.functions = SMBUS;
+	ck_assert_int_eq(i2c_device_new(&other, bus, "i2c-1", 0x40), 0);
+	ck_assert_int_eq(i2c_read(chip, &byte, 1), 0);
+	kernel.transfer_error = ENXIO;
+	ck_assert_int_eq(i2c_read(other, &byte, 1), -ENXIO);
+	kernel.transfer_error = 0;
+
+	kernel.slave_error = EBUSY;
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(i2c_read(chip, &byte, 1), -EBUSY);
+	ck_assert_int_eq(kernel.transfers, 2);
+	kernel.slave_error = 0; /* the driver is unbound */
+	ck_assert_int_eq(i2c_read(chip, &byte, 1), 0);
+	i2c_device_free(other);
+}
+END_TEST
+
 /* a sysfs where adapter 1 has chips that the kernel drives; more than that as each test wants it */
 static const char *sysfs_of(const char *more)
 {
@@ -611,6 +635,7 @@ int main(void)
 	tcase_add_test(tests, a_short_smbus_block_is_an_error);
 	tcase_add_test(tests, smbus_calls_follow_the_address);
 	tcase_add_test(tests, an_address_that_a_kernel_driver_owns_is_left_alone);
+	tcase_add_test(tests, an_address_that_a_kernel_driver_takes_later_is_left_alone);
 	tcase_add_loop_test(tests, the_owner_of_an_address_and_what_it_offers, 0,
 			    (int)ARRAY_SIZE(owners));
 	tcase_add_test(tests, the_owner_on_a_bus_that_is_none_is_some_driver);
