@@ -114,12 +114,13 @@ int fdstore_take(struct fdstore *store, bool (*match)(const void *data, const ch
  * fdstore_put() - have systemd keep a copy of @fd as @name until fdstore_remove(), for this process
  * and later ones
  *
- * systemd does not answer: what is beyond FileDescriptorStoreMax= is not kept, which only systemd logs.
- * Return: 0; -EMFILE; -ENOMEM; -EAGAIN no thread.
+ * systemd does not answer; what does not arrive is logged. Return: 0; -ENOSPC it is told, but will not
+ * keep it: that is more than FileDescriptorStoreMax=, which systemd tells from 254 on ($FDSTORE of
+ * systemd.exec(5)); -EMFILE; -ENOMEM; -EAGAIN no thread.
  */
 int fdstore_put(struct fdstore *store, const char *name, int fd);
 
-/** fdstore_remove() - have systemd close what it keeps as @name; it does so soon */
+/** fdstore_remove() - have systemd close what it keeps as @name; it does so soon. A failure is logged */
 void fdstore_remove(struct fdstore *store, const char *name);
 
 static inline void fdstore_freep(struct fdstore **store)

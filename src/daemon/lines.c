@@ -146,6 +146,12 @@ static bool take(struct line_store *store, const char *output, struct gpio_kept 
 	return true;
 }
 
+static const char *put_error(int error)
+{
+	return error == -ENOSPC ? "FileDescriptorStoreMax= of its unit is too small"
+				: strerror(-error);
+}
+
 static void put(struct line_store *store, const char *output, const struct gpio_line *line)
 {
 	struct lines *lines = container_of(store, struct lines, store);
@@ -160,7 +166,7 @@ static void put(struct line_store *store, const char *output, const struct gpio_
 		log_warning(
 			"output %s may move when iotd is restarted: systemd cannot be given its "
 			"line: %s",
-			output, strerror(-r));
+			output, put_error(r));
 }
 
 static void let_go(struct lines *lines, const char *name)

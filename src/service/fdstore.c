@@ -19,6 +19,8 @@
 #include <sys/queue.h>
 #include <systemd/sd-daemon.h>
 
+#include "iotd/log.h"
+#include "iotd/parse.h"
 #include "iotd/service.h"
 
 struct kept {
@@ -30,6 +32,7 @@ struct kept {
 /* something to tell; frees itself */
 struct request {
 	struct worker_job job;
+	struct fdstore *store;
 	int fd; /* to be kept; -1: to be removed */
 	char name[FDSTORE_NAME_SIZE];
 };
@@ -38,6 +41,9 @@ struct fdstore {
 	struct worker_key *key;
 	SLIST_HEAD(, kept) kept; /* of an earlier run, not taken yet */
 	bool has_service;	 /* there is a systemd to tell */
+	bool is_failing;	 /* what was told last did not arrive, which was logged */
+	uint64_t count;		 /* what systemd shall keep */
+	uint64_t limit;		 /* what it does at most; 0: it does not say (before 254) */
 };
 
 static void request_free(struct request *request)
@@ -64,9 +70,26 @@ static int tell(struct worker_job *job)
 
 /* --- on the reactor ------------------------------------------------------------------------- */
 
+/* of what does not arrive the first is logged */
+static void note_result(struct fdstore *store, const char *name, bool is_put, int result)
+{
+	struct log_fields fields = { .error = result };
+	bool is_failing = result < 0;
+
+	if (is_failing && !store->is_failing)
+		log_event(LOG_WARNING, &fields, "systemd could not be told to %s %s: %s; %s",
+			  is_put ? "keep" : "let go of", name, strerror(-result),
+			  is_put ? "outputs may move when iotd is restarted"
+				 : "it stays in use until iotd is restarted");
+	store->is_failing = is_failing;
+}
+
 static void told(struct worker_job *job)
 {
-	request_free(container_of(job, struct request, job));
+	struct request *request = container_of(job, struct request, job);
+
+	note_result(request->store, request->name, request->fd >= 0, future_result(&job->future));
+	request_free(request);
 }
 
 /* takes @fd over. Return: 0; -ENOMEM; of worker_run() */
@@ -81,6 +104,7 @@ static int ask(struct fdstore *store, const char *name, int fd)
 	}
 	request->job.run = tell;
 	request->job.idle = told;
+	request->store = store;
 	request->fd = fd;
 	(void)snprintf(request->name, sizeof(request->name), "%s", name);
 	r = worker_run(store->key, &request->job);
@@ -107,6 +131,7 @@ static void receive(struct fdstore *store)
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(1, &names);
 
+	store->count = count > 0 ? (uint64_t)count : 0;
 	for (int i = 0; i < count; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
@@ -119,6 +144,7 @@ static void receive(struct fdstore *store)
 
 int fdstore_new(struct fdstore **ret, struct worker_key *key)
 {
+	const char *limit = getenv("FDSTORE");
 	struct fdstore *store = calloc(1, sizeof(*store));
 
 	if (!store)
@@ -126,6 +152,8 @@ int fdstore_new(struct fdstore **ret, struct worker_key *key)
 	SLIST_INIT(&store->kept);
 	store->has_service = getenv("NOTIFY_SOCKET") != NULL;
 	store->key = key;
+	if (limit)
+		(void)parse_size(limit, &store->limit);
 	receive(store);
 	*ret = store;
 	return 0;
@@ -171,16 +199,26 @@ int fdstore_take(struct fdstore *store, bool (*match)(const void *data, const ch
 
 int fdstore_put(struct fdstore *store, const char *name, int fd)
 {
-	int copy;
+	int copy, r;
 
 	if (!store->has_service)
 		return 0;
+	store->count++; /* also if it fails: it will be removed all the same */
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	return copy < 0 ? -errno : ask(store, name, copy);
+	r = copy < 0 ? -errno : ask(store, name, copy);
+	if (r < 0)
+		return r;
+	return store->limit > 0 && store->count > store->limit ? -ENOSPC : 0;
 }
 
 void fdstore_remove(struct fdstore *store, const char *name)
 {
-	if (store->has_service)
-		(void)ask(store, name, -1);
+	int r;
+
+	if (!store->has_service)
+		return;
+	store->count -= store->count > 0;
+	r = ask(store, name, -1);
+	if (r < 0)
+		note_result(store, name, false, r);
 }

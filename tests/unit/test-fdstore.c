@@ -8,6 +8,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "reactor-fixture.h"
 
 #include "iotd/clock.h"
+#include "iotd/log.h"
 #include "iotd/service.h"
 
 #define SECOND	 USEC_PER_SEC
@@ -35,6 +37,20 @@ static struct fdstore *store;
 static char heard
 	[4096];	   /* all messages, '|' behind each, '+' before those that came with a descriptor */
 static ino_t came; /* the last descriptor's */
+static char logs[512];
+
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	size_t length = strlen(logs);
+	va_list arguments;
+
+	ck_assert_int_eq(level, LOG_WARNING);
+	ck_assert_int_lt(fields->error, 0);
+	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, the line above */
+	(void)vsnprintf(logs + length, sizeof(logs) - length, format, arguments);
+	va_end(arguments);
+}
 
 static void set_up(void)
 {
@@ -47,9 +63,10 @@ static void set_up(void)
 	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert_int_eq(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
 	ck_assert_int_eq(unsetenv("LISTEN_FDS"), 0);
+	ck_assert_int_eq(unsetenv("FDSTORE"), 0);
 	ck_assert_int_eq(reactor_new(&reactor), 0);
 	ck_assert_int_eq(workers_new(&workers, reactor, "work", 2), 0);
-	heard[0] = '\0';
+	heard[0] = logs[0] = '\0';
 }
 
 static void tear_down(void)
@@ -159,6 +176,73 @@ START_TEST(what_is_asked_for_is_told_in_its_order)
 }
 END_TEST
 
+static int nothing(struct worker_job *job)
+{
+	(void)job;
+	return 0;
+}
+
+/* while nobody is at the socket; it was tried when this returns */
+static void lose(const char *put, const char *removed)
+{
+	struct worker_job last = { .run = nothing };
+	char aside[sizeof(address.sun_path) + 8];
+
+	(void)snprintf(aside, sizeof(aside), "%s.aside", address.sun_path);
+	ck_assert_int_eq(rename(address.sun_path, aside), 0);
+	if (put)
+		ck_assert_int_eq(fdstore_put(store, put, listener), 0);
+	if (removed)
+		fdstore_remove(store, removed);
+	ck_assert_int_eq(worker_run(key, &last), 0);
+	run_until(worker_job_is_idle(&last));
+	ck_assert_int_eq(rename(aside, address.sun_path), 0);
+}
+
+#define LOST_PUT                                                                                   \
+	"systemd could not be told to keep a@1: No such file or directory; outputs may move when " \
+	"iotd is restarted"
+
+static const struct {
+	const char *put, *removed, *logs;
+} losses[] = {
+	{ "a@1", NULL, LOST_PUT },
+	{ "a@1", "b@2", LOST_PUT }, /* the first of them */
+	{ NULL, "b@2",
+	  "systemd could not be told to let go of b@2: No such file or directory; it stays in use "
+	  "until iotd is restarted" },
+};
+
+START_TEST(what_does_not_arrive_is_logged_once)
+{
+	start();
+	for (int i = 0; i < 2; i++) {
+		lose(losses[_i].put, losses[_i].removed);
+		ck_assert_str_eq(logs, losses[_i].logs);
+		ck_assert_int_eq(fdstore_put(store, "c", listener), 0);
+		assert_heard("+FDSTORE=1\nFDNAME=c\nFDPOLL=0|");
+		ck_assert_str_eq(logs, losses[_i].logs);
+		logs[0] = '\0'; /* the next time it is news */
+	}
+}
+END_TEST
+
+START_TEST(what_systemd_will_not_keep_is_told_to_the_caller)
+{
+	ck_assert_int_eq(setenv("FDSTORE", "2", 1), 0);
+	start();
+	ck_assert_int_eq(fdstore_put(store, "a", listener), 0);
+	ck_assert_int_eq(fdstore_put(store, "b", listener), 0);
+	ck_assert_int_eq(fdstore_put(store, "c", listener), -ENOSPC);
+	fdstore_remove(store, "c");
+	fdstore_remove(store, "a");
+	ck_assert_int_eq(fdstore_put(store, "d", listener), 0);
+	assert_heard("+FDSTORE=1\nFDNAME=a\nFDPOLL=0|+FDSTORE=1\nFDNAME=b\nFDPOLL=0|"
+		     "+FDSTORE=1\nFDNAME=c\nFDPOLL=0|FDSTOREREMOVE=1\nFDNAME=c|"
+		     "FDSTOREREMOVE=1\nFDNAME=a|+FDSTORE=1\nFDNAME=d\nFDPOLL=0|");
+}
+END_TEST
+
 START_TEST(without_a_service_manager_nothing_is_kept)
 {
 	ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
@@ -224,17 +308,44 @@ static _Noreturn void take_in_child(void)
 	_exit(0);
 }
 
-START_TEST(what_was_kept_is_found_by_its_name)
+static _Noreturn void fill_in_child(void)
+{
+	child_assert(setenv("FDSTORE", "4", 1) == 0);
+	hand_over("pump@1:valve@2:stored");
+	child_assert(fdstore_put(store, "lamp@3", STDIN_FILENO) == 0);
+	child_assert(fdstore_put(store, "door@4", STDIN_FILENO) == -ENOSPC);
+	fdstore_remove(store, "door@4");
+	fdstore_remove(store, "stored");
+	child_assert(fdstore_put(store, "door@4", STDIN_FILENO) == 0);
+	child_assert(workers_free(workers, 5 * SECOND) == 0);
+	store = fdstore_free(store);
+	worker_key_free(key);
+	reactor_free(reactor);
+	_exit(0);
+}
+
+static void assert_child(void (*run)(void))
 {
 	pid_t child = fork();
 	int status;
 
 	ck_assert_int_ge(child, 0);
 	if (child == 0)
-		take_in_child();
+		run();
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "line %d, modulo 250",
 		      WEXITSTATUS(status) - 1);
+}
+
+START_TEST(what_was_kept_is_found_by_its_name)
+{
+	assert_child(take_in_child);
+}
+END_TEST
+
+START_TEST(what_was_kept_counts)
+{
+	assert_child(fill_in_child);
 }
 END_TEST
 
@@ -252,8 +363,11 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(cases, set_up, tear_down);
 	tcase_add_test(cases, what_is_put_is_sent_with_its_name);
 	tcase_add_test(cases, what_is_asked_for_is_told_in_its_order);
+	tcase_add_loop_test(cases, what_does_not_arrive_is_logged_once, 0, (int)ARRAY_SIZE(losses));
+	tcase_add_test(cases, what_systemd_will_not_keep_is_told_to_the_caller);
 	tcase_add_test(cases, without_a_service_manager_nothing_is_kept);
 	tcase_add_test(cases, what_was_kept_is_found_by_its_name);
+	tcase_add_test(cases, what_was_kept_counts);
 	tcase_add_test(cases, free_takes_null);
 	suite_add_tcase(suite, cases);
 	return suite;
