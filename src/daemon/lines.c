@@ -155,6 +155,7 @@ static const char *put_error(int error)
 static void put(struct line_store *store, const char *output, const struct gpio_line *line)
 {
 	struct lines *lines = container_of(store, struct lines, store);
+	struct log_fields fields = { .name = output };
 	char name[FDSTORE_NAME_SIZE];
 	int r;
 
@@ -162,11 +163,12 @@ static void put(struct line_store *store, const char *output, const struct gpio_
 	r = fdstore_put(lines->fdstore, name, line->fd);
 	if (r == 0 && !lines->records)
 		r = new_records(lines);
+	fields.error = r;
 	if (r < 0)
-		log_warning(
-			"output %s may move when iotd is restarted: systemd cannot be given its "
-			"line: %s",
-			output, put_error(r));
+		log_event(LOG_WARNING, &fields,
+			  "output %s may move when iotd is restarted: systemd cannot be given its "
+			  "line: %s",
+			  output, put_error(r));
 }
 
 static void let_go(struct lines *lines, const char *name)

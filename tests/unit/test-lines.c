@@ -26,7 +26,8 @@ static struct worker_key *key;
 static struct lines *lines;
 static struct line_store *store;
 static int listener;
-static char logs[512];
+static char logs[512], name[NAME_LENGTH + 1]; /* of the output: IOTD_NAME= */
+static int error;			      /* ERRNO= */
 
 void log_event(int level, const struct log_fields *fields, const char *format, ...)
 {
@@ -38,22 +39,24 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, the line above */
 	(void)vsnprintf(logs, sizeof(logs), format, arguments);
 	va_end(arguments);
-	(void)fields;
+	ck_assert_ptr_nonnull(fields);
+	(void)snprintf(name, sizeof(name), "%s", fields->name);
+	error = fields->error;
 }
 
 static void set_up(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char name[64];
+	char path[64];
 
-	(void)snprintf(name, sizeof(name), "@iotd-test-lines-%d", getpid());
-	memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+	(void)snprintf(path, sizeof(path), "@iotd-test-lines-%d", getpid());
+	memcpy(address.sun_path + 1, path + 1, strlen(path) - 1);
 	listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(listener, 0);
 	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))),
 			 0);
-	ck_assert_int_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", path, 1), 0);
 	ck_assert_int_eq(unsetenv("LISTEN_FDS"), 0);
 	ck_assert_int_eq(setenv("FDSTORE", "2", 1), 0);
 	ck_assert_int_eq(reactor_new(&reactor), 0);
@@ -95,6 +98,8 @@ START_TEST(a_line_that_cannot_be_given_away)
 {
 	put("pump", -1);
 	ck_assert_str_eq(logs, "output pump" MAY_MOVE "Bad file descriptor");
+	ck_assert_str_eq(name, "pump");
+	ck_assert_int_eq(error, -EBADF);
 }
 END_TEST
 
@@ -105,6 +110,8 @@ START_TEST(lines_that_are_more_than_systemd_keeps)
 	put("valve", listener);
 	ck_assert_str_eq(logs, "output valve" MAY_MOVE
 			       "FileDescriptorStoreMax= of its unit is too small");
+	ck_assert_str_eq(name, "valve");
+	ck_assert_int_eq(error, -ENOSPC);
 }
 END_TEST
 
