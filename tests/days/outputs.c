@@ -216,6 +216,10 @@ void outputs_lost(int output)
 		w->lost_limit_us = w->limit_us;
 		w->lost_back_us = w->back_us;
 	}
+	if (w->is_failing && w->on != hardware_line_level(output)) { /* due since */
+		w->lost_back_us = days_now();
+		w->back_to = w->on;
+	}
 	w->is_held = w->is_failing = false;
 	w->limit_us = w->back_us = NEVER;
 	w->move_count = 0;
