@@ -291,7 +291,6 @@ void outputs_requested(int output, enum output_move initial, bool level)
 		want_alone(output, rule->on_disconnect == MOVE_ON);
 	if (w->on && is_blocked(output))
 		want(output, false, false);
-	outputs_advance(days_now()); /* what fell due while it was lost */
 }
 
 /* the first of the moves that it may be */
@@ -307,8 +306,10 @@ static size_t find_move(const struct wanted *w, bool on)
 void outputs_written(int output, bool on)
 {
 	struct wanted *w = &wanted[output];
-	size_t done = find_move(w, on) + 1;
+	size_t done;
 
+	outputs_advance(days_now()); /* what fell due while it was lost */
+	done = find_move(w, on) + 1;
 	if (w->is_failing ? on != w->on : !w->is_held || !w->seen[on])
 		days_fail("%s was driven %s, which nobody told it", output_names[output],
 			  on ? "on" : "off");
@@ -349,6 +350,7 @@ void outputs_failed(int output, bool on)
 
 void outputs_judge(void)
 {
+	outputs_advance(world.instant_us);
 	for (int i = 0; i < OUTPUTS; i++) {
 		struct wanted *w = &wanted[i];
 
