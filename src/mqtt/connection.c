@@ -334,7 +334,7 @@ static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 		error_words(c->why, sizeof(c->why), error);
 		return -EHOSTUNREACH;
 	}
-	r = valve_open(&c->valve, mosquitto_socket(c->handle));
+	r = valve_open(&c->valve, mosquitto_socket(c->handle), c->protocol);
 	if (r < 0) {
 		error_words(c->why, sizeof(c->why), r);
 		return -EHOSTUNREACH;

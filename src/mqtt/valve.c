@@ -15,7 +15,9 @@
  * library before more is taken. The lengths of the packets are followed. A PUBLISH that is too large is
  * cut short, by a smaller length in its header, and the rest is swallowed: what is left is still far over
  * what a command may have, so it gets its error reply, and nobody who may publish to us can cut our line
- * with a large message. What no broker sends unless it is hostile or broken ends the connection.
+ * with a large message. Its properties (MQTT 5) stay if they are whole and a payload that is too large
+ * remains behind them; else their length becomes 0 and their bytes payload, for the library takes half a
+ * property for the end of MQTT. What no broker sends unless it is hostile or broken ends the connection.
  *
  * To the broker: what the library wrote in a burst leaves in one send().
  *
@@ -34,8 +36,10 @@
 
 #define PACKET_PUBLISH 0x30
 #define PACKET_TYPE    0xf0
-#define QOS_2	       0x04 /* of the flags of a PUBLISH; together with 0x02 it is malformed */
-#define MORE	       0x80 /* of a byte of the length: another one follows */
+#define QOS_1	       0x02 /* of the flags of a PUBLISH */
+#define QOS_2	       0x04 /* together with QOS_1 it is malformed */
+#define MORE	       0x80 /* of a byte of a length: another one follows */
+#define LENGTH_MAX     4    /* bytes of a length */
 
 /* --- the stream ----------------------------------------------------------------------------- */
 
@@ -53,35 +57,97 @@ static size_t encode_length(uint8_t *bytes, size_t length)
 	return n;
 }
 
-/* one more byte of a header. Return: 1 it is complete; 0 not yet; -EPROTO */
-static int frame_add(struct valve_frame *frame, uint8_t byte)
+static size_t decode_length(const uint8_t *bytes, size_t count)
 {
 	size_t length = 0;
 
-	frame->header[frame->header_length++] = byte;
-	if (frame->header_length == 1)
+	while (count > 0)
+		length = length * MORE + bytes[--count] % MORE;
+	return length;
+}
+
+/* Return: 1 the field is complete; 0 not yet; -EPROTO */
+static int frame_field_ends(const struct valve_frame *frame)
+{
+	size_t count = frame->field_length;
+
+	if (frame->part == VALVE_TOPIC_LENGTH)
+		return count == 2;
+	if (frame->part == VALVE_HEADER)
+		count--; /* the type; the rest of it, as the properties' length, is a length */
+	if (count == 0)
 		return 0;
-	if (byte & MORE)
-		return frame->header_length == VALVE_HEADER_MAX ? -EPROTO : 0;
-	for (size_t i = frame->header_length - 1; i > 0; i--)
-		length = length * MORE + frame->header[i] % MORE;
-	frame->passing = length < VALVE_PACKET_MAX ? length : VALVE_PACKET_MAX;
-	frame->hiding = length - frame->passing;
+	if (frame->field[frame->field_length - 1] & MORE)
+		return count == LENGTH_MAX ? -EPROTO : 0;
 	return 1;
 }
 
-/* let the header through. Return: its length; -EPROTO */
+/* Return: the length of the header that is let through; -EPROTO */
 static int frame_begin(struct valve_frame *frame, uint8_t *passed)
 {
-	bool is_publish = (frame->header[0] & PACKET_TYPE) == PACKET_PUBLISH;
-	size_t length = frame->header_length;
+	bool is_publish = (frame->field[0] & PACKET_TYPE) == PACKET_PUBLISH;
+	size_t length = decode_length(frame->field + 1, frame->field_length - 1);
 
-	if (is_publish ? frame->header[0] & QOS_2 : frame->hiding > 0)
+	frame->passing = length < VALVE_PACKET_MAX ? length : VALVE_PACKET_MAX;
+	frame->hiding = length - frame->passing;
+	if (is_publish ? frame->field[0] & QOS_2 : frame->hiding > 0)
 		return -EPROTO; /* we subscribe at QoS 1 */
-	memcpy(passed, frame->header, length);
-	if (frame->hiding > 0)
-		length = 1 + encode_length(passed + 1, frame->passing);
-	return (int)length;
+	memcpy(passed, frame->field, frame->field_length);
+	if (frame->hiding == 0)
+		return (int)frame->field_length;
+	if (frame->has_properties) {
+		frame->part = VALVE_TOPIC_LENGTH;
+		frame->id_length = frame->field[0] & QOS_1 ? 2 : 0;
+		frame->passing = 0;
+	}
+	return (int)(1 + encode_length(passed + 1, VALVE_PACKET_MAX));
+}
+
+/* the longest topic leaves room for what comes behind it */
+static int frame_begin_topic(struct valve_frame *frame, uint8_t *passed)
+{
+	memcpy(passed, frame->field, 2);
+	frame->part = VALVE_PROPERTIES_LENGTH;
+	frame->passing = ((size_t)frame->field[0] << 8 | frame->field[1]) + frame->id_length;
+	frame->behind = VALVE_PACKET_MAX - 2 - frame->passing;
+	return 2;
+}
+
+/* properties that a cut would go through, or too near to, become a part of the payload */
+static int frame_begin_properties(struct valve_frame *frame, uint8_t *passed)
+{
+	size_t length = decode_length(frame->field, frame->field_length);
+
+	memcpy(passed, frame->field, frame->field_length);
+	frame->part = VALVE_HEADER;
+	frame->passing = frame->behind - frame->field_length;
+	if (length + VALVE_PAYLOAD_MIN > frame->passing)
+		passed[0] = 0; /* no properties; the other bytes of their length are payload too */
+	return (int)frame->field_length;
+}
+
+/* one more byte of a field. Return: how many bytes are let through; -EPROTO */
+static int frame_add(struct valve_frame *frame, uint8_t byte, uint8_t *passed)
+{
+	int r;
+
+	frame->field[frame->field_length++] = byte;
+	r = frame_field_ends(frame);
+	if (r <= 0)
+		return r;
+	switch (frame->part) {
+	case VALVE_HEADER:
+		r = frame_begin(frame, passed);
+		break;
+	case VALVE_TOPIC_LENGTH:
+		r = frame_begin_topic(frame, passed);
+		break;
+	case VALVE_PROPERTIES_LENGTH:
+		r = frame_begin_properties(frame, passed);
+		break;
+	}
+	frame->field_length = 0;
+	return r;
 }
 
 int valve_pass(struct valve_frame *frame, const uint8_t *bytes, size_t size, uint8_t *passed)
@@ -95,18 +161,14 @@ int valve_pass(struct valve_frame *frame, const uint8_t *bytes, size_t size, uin
 			memcpy(passed + length, bytes + at, n);
 			frame->passing -= n;
 			length += n;
-		} else if (frame->hiding > 0) {
+		} else if (frame->hiding > 0 && frame->part == VALVE_HEADER) {
 			n = frame->hiding < size - at ? frame->hiding : size - at;
 			frame->hiding -= n;
 		} else {
 			n = 1;
-			r = frame_add(frame, bytes[at]);
-			if (r > 0)
-				r = frame_begin(frame, passed + length);
+			r = frame_add(frame, bytes[at], passed + length);
 			if (r < 0)
 				return r;
-			if (r > 0)
-				frame->header_length = 0;
 			length += (size_t)r;
 		}
 		at += n;
@@ -121,7 +183,7 @@ void valve_init(struct valve *valve)
 	*valve = (struct valve){ .outer = -1, .inner = -1 };
 }
 
-int valve_open(struct valve *valve, int fd)
+int valve_open(struct valve *valve, int fd, int protocol)
 {
 	cleanup(closep) int outer = fcntl(fd, F_DUPFD_CLOEXEC, 0), inner = -1, theirs = -1;
 	int pair[2];
@@ -134,6 +196,7 @@ int valve_open(struct valve *valve, int fd)
 	if (dup3(theirs, fd, O_CLOEXEC) < 0)
 		return -errno;
 	valve_init(valve);
+	valve->frame.has_properties = protocol == 5;
 	valve->outer = take_fd(&outer);
 	valve->inner = take_fd(&inner);
 	return 0;

@@ -10,17 +10,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VALVE_PACKET_MAX 131072 /* of a packet's body so much is let in: any topic, and a command */
-#define VALVE_HEADER_MAX 5	/* MQTT 5.0, section 2.1: the type, and 1 to 4 bytes of length */
-#define VALVE_IN_SIZE	 8192	/* taken in at a time */
-#define VALVE_OUT_SIZE	 16384
+#define VALVE_PACKET_MAX  131072 /* of a packet's body so much is let in: any topic, and a command */
+#define VALVE_PAYLOAD_MIN 8192	 /* so much is left of a payload that is cut: no command has it */
+#define VALVE_HEADER_MAX  5	 /* MQTT 5.0, section 2.1: the type, and 1 to 4 bytes of length */
+#define VALVE_IN_SIZE	  8192	 /* taken in at a time */
+#define VALVE_OUT_SIZE	  16384
+
+/** enum valve_part - of a packet, what is looked at */
+enum valve_part {
+	VALVE_HEADER,
+	VALVE_TOPIC_LENGTH, /* this and the next one: of a PUBLISH that is cut and has properties */
+	VALVE_PROPERTIES_LENGTH
+};
 
 /** struct valve_frame - where in a packet the stream from the broker is */
 struct valve_frame {
-	uint8_t header[VALVE_HEADER_MAX];
-	size_t header_length; /* 0: between two packets */
+	bool has_properties;  /* MQTT 5: a PUBLISH has them */
+	enum valve_part part; /* the next one, behind what is passing */
+	uint8_t field[VALVE_HEADER_MAX];
+	size_t field_length; /* bytes of that part so far */
+	size_t id_length;    /* of the packet identifier behind the topic */
+	size_t behind;	     /* bytes of the body to let through behind the topic */
 	size_t passing,
-		hiding; /* bytes of the body still to come: to let through, then to swallow */
+		hiding; /* bytes still to come: to let through, then, behind all parts, to swallow */
 };
 
 /** struct valve - embedded */
@@ -38,10 +50,11 @@ void valve_init(struct valve *valve);
 /**
  * valve_open() - step in between: @fd becomes our end of a pair, the valve keeps the socket
  * @fd: a connected stream socket of the library, non-blocking
+ * @protocol: of MQTT, 4 or 5
  *
  * Return: 0; -EMFILE, -ENFILE, -ENOMEM.
  */
-int valve_open(struct valve *valve, int fd);
+int valve_open(struct valve *valve, int fd, int protocol);
 
 /** valve_close() - closes the socket, and the library finds its end closed. Closed already is fine */
 void valve_close(struct valve *valve);
@@ -64,7 +77,8 @@ int valve_drain(struct valve *valve);
  * valve_pass() - the bytes of a stream as the library may see them
  * @bytes: @size of them; @passed: room for @size + VALVE_HEADER_MAX
  *
- * A PUBLISH over VALVE_PACKET_MAX is cut short there. Return: how many bytes are in @passed; -EPROTO another packet of
- * that size, a length that is none, or a PUBLISH of a QoS that was never subscribed to.
+ * A PUBLISH over VALVE_PACKET_MAX is cut short there; properties that leave less than VALVE_PAYLOAD_MIN for its payload
+ * become a part of it. Return: how many bytes are in @passed; -EPROTO another packet of that size, a length that is none,
+ * or a PUBLISH of a QoS that was never subscribed to.
  */
 int valve_pass(struct valve_frame *frame, const uint8_t *bytes, size_t size, uint8_t *passed);

@@ -243,3 +243,27 @@ def test_flood_that_is_faster_than_iotd(attacked, client, clients, broker, figur
     assert_untouched(attacked, client)
     assert len(attacked.log.all(since=log)) <= 10
     figures("4,000 hostile commands at once", attacked, 0.1)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize(
+    "topic, payload",
+    [("command", '{"command":"ping"}'), ("output/pump/set", "on")],
+    ids=["command", "set"],
+)
+def test_properties_that_are_larger_than_a_message_may_be(
+    attacked, client, clients, broker, topic, payload, qos
+):
+    """The library would take a property that is cut for the end of MQTT."""
+    attacker = clients(broker.port, subscribe=f"{PREFIX}/answer")
+    log = attacked.log.mark()
+    wish = properties(UserProperty=("n" * 65535, "v" * 65535), ResponseTopic=f"{PREFIX}/answer")
+    refused = client.result("stats")["commands_refused"]
+    for _ in range(3):
+        attacker.publish(topic, payload, qos, properties=wish)
+        ask(attacker)
+    assert client.result("stats")["commands_refused"] == refused + 3
+    if topic == "command":
+        assert len(client.all("reply", match=lambda m: "4096" in m.json.get("error", ""))) == 3
+    assert_untouched(attacked, client)
+    assert len(attacked.log.all(since=log)) == 1, attacked.log.all(since=log)

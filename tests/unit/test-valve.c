@@ -13,23 +13,30 @@
 
 static uint8_t stream[STREAM_MAX], passed[STREAM_MAX + STREAM_MAX];
 
-/* a packet of @length bytes, of which @sent come, at @at of the stream. Return: the end of it */
-static size_t add_packet(size_t at, uint8_t first, size_t length, size_t sent)
+/* a variable byte integer at @at of the stream. Return: the end of it */
+static size_t add_length(size_t at, size_t length)
 {
-	stream[at++] = first;
 	do {
 		stream[at++] = (uint8_t)(length % 128 | (length >= 128 ? 128 : 0));
 		length /= 128;
 	} while (length > 0);
+	return at;
+}
+
+/* a packet of @length bytes, of which @sent come, at @at of the stream. Return: the end of it */
+static size_t add_packet(size_t at, uint8_t first, size_t length, size_t sent)
+{
+	stream[at++] = first;
+	at = add_length(at, length);
 	for (size_t i = 0; i < sent; i++)
 		stream[at++] = (uint8_t)(i * 7);
 	return at;
 }
 
-/* in pieces of @piece bytes. Return: how many bytes passed; -EPROTO */
-static int pass_all(size_t size, size_t piece)
+/* in pieces of @piece bytes, of MQTT @protocol. Return: how many bytes passed; -EPROTO */
+static int pass_all(size_t size, size_t piece, int protocol)
 {
-	struct valve_frame frame = { .header_length = 0 };
+	struct valve_frame frame = { .has_properties = protocol == 5 };
 	int length = 0, r;
 
 	for (size_t at = 0, n; at < size; at += n) {
@@ -55,8 +62,10 @@ START_TEST(what_is_small_passes_unchanged)
 		size = add_packet(size, 0x40, 2, 2);
 		size = add_packet(size, 0xd0, 0, 0);
 	}
-	ck_assert_int_eq(pass_all(size, pieces[_i]), (int)size);
-	ck_assert_mem_eq(passed, stream, size);
+	for (int protocol = 4; protocol <= 5; protocol++) {
+		ck_assert_int_eq(pass_all(size, pieces[_i], protocol), (int)size);
+		ck_assert_mem_eq(passed, stream, size);
+	}
 }
 END_TEST
 
@@ -67,7 +76,7 @@ START_TEST(a_large_publish_is_cut_short_and_what_follows_is_whole)
 	int got;
 
 	size = add_packet(size, 0x40, 2, 2);
-	got = pass_all(size, pieces[_i]);
+	got = pass_all(size, pieces[_i], 4);
 	ck_assert_int_eq(got, (int)sizeof(header) + VALVE_PACKET_MAX + 4);
 	ck_assert_mem_eq(passed, header, sizeof(header));
 	ck_assert_mem_eq(passed + sizeof(header), stream + 4, VALVE_PACKET_MAX);
@@ -79,7 +88,7 @@ START_TEST(the_largest_publish_of_all_is_cut_short)
 {
 	size_t size = add_packet(0, 0x33, 268435455, 1000);
 
-	ck_assert_int_eq(pass_all(size, pieces[_i]), (int)size - 1);
+	ck_assert_int_eq(pass_all(size, pieces[_i], 4), (int)size - 1);
 	ck_assert_uint_eq(passed[3], 0x08); /* three bytes of length instead of four */
 }
 END_TEST
@@ -102,7 +111,7 @@ START_TEST(what_no_broker_sends_is_refused)
 
 	size = add_packet(size, refused[_i].first, refused[_i].length, 10);
 	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++)
-		ck_assert_int_eq(pass_all(size, pieces[i]), -EPROTO);
+		ck_assert_int_eq(pass_all(size, pieces[i], 4), -EPROTO);
 }
 END_TEST
 
@@ -111,7 +120,63 @@ START_TEST(a_length_of_five_bytes_is_refused)
 	static const uint8_t endless[] = { 0x30, 0xff, 0xff, 0xff, 0xff, 0x01 };
 
 	memcpy(stream, endless, sizeof(endless));
-	ck_assert_int_eq(pass_all(sizeof(endless), pieces[_i]), -EPROTO);
+	ck_assert_int_eq(pass_all(sizeof(endless), pieces[_i], 5), -EPROTO);
+}
+END_TEST
+
+static const struct {
+	uint8_t first;
+	size_t topic, properties; /* their lengths */
+	bool stay;
+} cut[] = {
+	{ 0x30, 10, 0, true },
+	{ 0x32, 10, 100, true },
+	{ 0x33, 0, 100000, true },
+	{ 0x30, 10, 122865, true },
+	{ 0x30, 10, 122866, false }, /* a payload of 8191 bytes would be left */
+	{ 0x32, 10, VALVE_PACKET_MAX, false },
+	{ 0x30, 0, VALVE_PACKET_MAX + 50000, false },
+	{ 0x32, 65535, 60000, false },
+	{ 0x33, 65535, 268435455, false },
+};
+
+/* a PUBLISH of MQTT 5, at the begin of the stream. Return: its end; @ret_at: of the properties' length */
+static size_t add_publish(int i, size_t *ret_at)
+{
+	size_t length = VALVE_PACKET_MAX + 100000,
+	       end = add_packet(0, cut[i].first, length, length);
+	size_t body = end - length;
+
+	stream[body] = (uint8_t)(cut[i].topic >> 8);
+	stream[body + 1] = (uint8_t)cut[i].topic;
+	*ret_at = body + 2 + cut[i].topic + (cut[i].first & 2 ? 2 : 0);
+	(void)add_length(*ret_at, cut[i].properties);
+	return end;
+}
+
+START_TEST(properties_are_never_cut_but_become_payload)
+{
+	size_t at, size = add_publish(_i, &at), header = 4;
+	int got;
+
+	size = add_packet(size, 0x40, 2, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		got = pass_all(size, pieces[i], 5);
+		ck_assert_int_eq(got, (int)header + VALVE_PACKET_MAX + 4);
+		ck_assert_uint_eq(passed[at], cut[_i].stay ? stream[at] : 0);
+		passed[at] = stream[at];
+		ck_assert_mem_eq(passed + header, stream + header, VALVE_PACKET_MAX);
+		ck_assert_mem_eq(passed + got - 4, stream + size - 4, 4);
+	}
+}
+END_TEST
+
+START_TEST(a_property_length_of_five_bytes_is_refused)
+{
+	size_t at, size = add_publish(0, &at);
+
+	memset(stream + at, 0xff, 4);
+	ck_assert_int_eq(pass_all(size, pieces[_i], 5), -EPROTO);
 }
 END_TEST
 
@@ -128,7 +193,7 @@ static void open_valve(void)
 			 0);
 	broker = line[0];
 	library = line[1];
-	ck_assert_int_eq(valve_open(&valve, library), 0);
+	ck_assert_int_eq(valve_open(&valve, library, 5), 0);
 }
 
 static void close_valve(void)
@@ -246,6 +311,9 @@ int main(void)
 	tcase_add_loop_test(bytes, the_largest_publish_of_all_is_cut_short, 0, count);
 	tcase_add_loop_test(bytes, what_no_broker_sends_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(bytes, a_length_of_five_bytes_is_refused, 0, count);
+	tcase_add_loop_test(bytes, properties_are_never_cut_but_become_payload, 0,
+			    (int)ARRAY_SIZE(cut));
+	tcase_add_loop_test(bytes, a_property_length_of_five_bytes_is_refused, 0, count);
 	suite_add_tcase(suite, bytes);
 	tcase_add_checked_fixture(sockets, open_valve, close_valve);
 	tcase_add_test(sockets, bytes_pass_both_ways);
