@@ -5,8 +5,8 @@
  * Three sources share one window of at most 64 messages in flight: replies to commands (a bounded
  * queue that dies with the connection), retained states (states.c), readings (the spool). They
  * take turns message by message, so that no flood of one starves the others. The window is ours
- * and not the library's, whose queue has no limit. Readings leave a few places of it free, so that
- * replies and states do not wait behind a broker that acknowledges late or never.
+ * and not the library's, whose queue has no limit. Readings leave a few places of it free, one at
+ * least, so that replies and states do not wait behind a broker that acknowledges late or never.
  *
  * All that falls due in one turn leaves in one burst in the next: one deferred call. A
  * burst ends when nothing waits, the window is full (an acknowledgement starts the next), or the
@@ -28,7 +28,7 @@
 
 #define REPLIES_MAX  256
 #define REPLY_QOS    1
-#define RESERVED     16	  /* one place in 16 is not for readings */
+#define RESERVED     16	  /* one place in 16, but one at least, is not for readings */
 #define REFUSED_FROM 0x80 /* reason codes from here on are errors: MQTT 5.0, section 2.4 */
 
 enum flight_source {
@@ -201,11 +201,21 @@ static int publisher_send_state(struct publisher *p)
 	return publisher_send_message(p, &flight, state_slot_message(flight.slot));
 }
 
+/* the places of the window that readings may take */
+static size_t publisher_reading_window(const struct publisher *p)
+{
+	size_t window = p->limits.window;
+
+	if (window == 1)
+		return 1;
+	return window - (window < RESERVED ? 1 : window / RESERVED);
+}
+
 static int publisher_send_reading(struct publisher *p)
 {
 	struct flight flight = { .source = FLIGHT_READING };
 
-	if (p->holds_readings || p->flight_count >= p->limits.window - p->limits.window / RESERVED)
+	if (p->holds_readings || p->flight_count >= publisher_reading_window(p))
 		return -ENOENT;
 	flight.reading = spool_next(p->parts.spool);
 	if (!flight.reading)

@@ -269,12 +269,31 @@ START_TEST(readings_leave_room_for_replies_and_states)
 }
 END_TEST
 
+/* also if the broker takes only a few at a time; of a single place all have their turn */
+START_TEST(readings_leave_a_place_of_a_small_window)
+{
+	const struct wire_limits limits = { .window = (size_t)_i, .qos = 1, .retain = true };
+	const size_t readings = _i == 1 ? 1 : (size_t)_i - 1;
+
+	push_numbers(0, 200, 1);
+	publisher_up(publisher, &limits);
+	turn(1);
+	ck_assert_uint_eq(line.count, readings);
+	set_state("s", "on");
+	turn(1);
+	ck_assert_uint_eq(line.count, limits.window);
+	if (limits.window > 1)
+		assert_sent(readings, "s", "on");
+}
+END_TEST
+
 START_TEST(the_brokers_limits_are_respected)
 {
 	const struct wire_limits limits = { .window = 3, .qos = 1, .retain = false };
 
 	push_numbers(0, 5, 2);
 	set_state("s", "on");
+	set_state("t", "on"); /* in the place that is not for readings */
 	publisher_up(publisher, &limits);
 	turn(1);
 	ck_assert_uint_eq(line.count, 3);
@@ -633,6 +652,7 @@ int main(void)
 	tcase_add_test(tests, what_falls_due_together_is_one_burst);
 	tcase_add_test(tests, at_most_60_readings_are_in_flight);
 	tcase_add_test(tests, readings_leave_room_for_replies_and_states);
+	tcase_add_loop_test(tests, readings_leave_a_place_of_a_small_window, 1, 17);
 	tcase_add_test(tests, the_brokers_limits_are_respected);
 	tcase_add_test(tests, a_full_socket_stops_the_burst);
 	tcase_add_test(tests, a_new_connection_says_status_first_then_all_again_in_order);
