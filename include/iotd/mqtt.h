@@ -68,6 +68,7 @@ bool mqtt_is_connected(const struct mqtt *mqtt);
  * mqtt_stop() - flush what is in the spool and in flight, publish `offline`, disconnect
  * @deadline_us: reactor time at which it is over in any case
  *
+ * If not even `offline` could be handed over by then, mqtt_free() drops the connection: the will speaks.
  * Return: a future of the mqtt object, done with 0 (all acknowledged) or -ETIMEDOUT.
  */
 struct future *mqtt_stop(struct mqtt *mqtt, int64_t deadline_us);

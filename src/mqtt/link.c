@@ -536,10 +536,11 @@ void link_subscribe(struct link *link, const char *topic)
 	link_settle(link, code);
 }
 
-void link_stop(struct link *link)
+void link_stop(struct link *link, bool says_so)
 {
 	if (link->is_up) {
-		(void)mosquitto_disconnect(link->connection->handle);
+		if (says_so)
+			(void)mosquitto_disconnect(link->connection->handle);
 		(void)valve_drain(&link->connection->valve);
 		link->parts.stats->disconnects++;
 	}

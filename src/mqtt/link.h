@@ -56,8 +56,11 @@ bool link_is_up(const struct link *link);
 /** link_subscribe() - at QoS 1, without retained messages where the protocol can; a refusal is logged. @topic must outlive the link */
 void link_subscribe(struct link *link, const char *topic);
 
-/** link_stop() - say DISCONNECT if connected, and never connect again; link_events are silent from now on */
-void link_stop(struct link *link);
+/**
+ * link_stop() - never connect again; link_events are silent from now on
+ * @says_so: say DISCONNECT if connected: the broker forgets the will. Else it speaks, when link_free() drops the connection
+ */
+void link_stop(struct link *link, bool says_so);
 
 static inline void link_freep(struct link **link)
 {

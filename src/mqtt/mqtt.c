@@ -10,7 +10,8 @@
  *	flushing (3/4 of the time that we are given) -> saying offline (the rest) -> stopped
  *
  * so that a spool that is too full to be flushed in time does not cost the farewell, and a broker
- * that acknowledges nothing costs no more than the deadline.
+ * that acknowledges nothing costs no more than the deadline. A broker that took so little that not
+ * even `offline` could be handed over is told no DISCONNECT: it says `offline` itself, as our will.
  */
 #include <errno.h>
 #include <string.h>
@@ -57,13 +58,13 @@ static int mqtt_say(struct mqtt *mqtt, const char *word)
 
 /* --- stopping ------------------------------------------------------------------------------- */
 
-static void mqtt_finish(struct mqtt *mqtt)
+static void mqtt_finish(struct mqtt *mqtt, bool offline_is_said)
 {
 	bool all_said = publisher_is_idle(mqtt->publisher) && spool_is_empty(mqtt->parts.spool);
 
 	mqtt->phase = MQTT_STOPPED;
 	reactor_stop_timer(&mqtt->phase_over);
-	link_stop(mqtt->link);
+	link_stop(mqtt->link, offline_is_said);
 	publisher_down(mqtt->publisher);
 	mqtt->parts.stats->connected = false;
 	if (all_said)
@@ -78,7 +79,7 @@ static void mqtt_say_offline(struct mqtt *mqtt)
 	publisher_hold_readings(mqtt->publisher);
 	if (mqtt_say(mqtt, "offline") < 0 ||
 	    reactor_set_timer(mqtt->parts.reactor, &mqtt->phase_over, mqtt->deadline_us) < 0)
-		mqtt_finish(mqtt);
+		mqtt_finish(mqtt, false);
 }
 
 static void mqtt_next_phase(struct mqtt *mqtt)
@@ -88,7 +89,7 @@ static void mqtt_next_phase(struct mqtt *mqtt)
 		mqtt_say_offline(mqtt);
 		break;
 	case MQTT_SAYING_OFFLINE:
-		mqtt_finish(mqtt);
+		mqtt_finish(mqtt, publisher_has_sent_state(mqtt->publisher, mqtt->status_topic));
 		break;
 	case MQTT_RUNNING:
 	case MQTT_STOPPED:
@@ -112,7 +113,7 @@ struct future *mqtt_stop(struct mqtt *mqtt, int64_t deadline_us)
 	if (mqtt->commands)
 		commands_drop(mqtt->commands);
 	if (!link_is_up(mqtt->link)) {
-		mqtt_finish(mqtt);
+		mqtt_finish(mqtt, false);
 		return &mqtt->stopped;
 	}
 	if (publisher_is_idle(mqtt->publisher) ||
@@ -160,7 +161,7 @@ static void mqtt_down(struct link_events *events, const char *broker, const char
 	publisher_down(mqtt->publisher);
 	mqtt->parts.events->link_changed(mqtt->parts.events, false, broker, why);
 	if (mqtt->phase == MQTT_FLUSHING || mqtt->phase == MQTT_SAYING_OFFLINE)
-		mqtt_finish(mqtt);
+		mqtt_finish(mqtt, false);
 }
 
 static void mqtt_acknowledged(struct link_events *events, int mid, int reason)

@@ -420,6 +420,11 @@ void publisher_hold_readings(struct publisher *publisher)
 	publisher->holds_readings = true;
 }
 
+bool publisher_has_sent_state(const struct publisher *publisher, const char *topic)
+{
+	return states_has_sent(publisher->states, topic);
+}
+
 bool publisher_is_idle(const struct publisher *publisher)
 {
 	return publisher->flight_count == 0 && publisher->reply_count == 0 &&

@@ -75,6 +75,9 @@ void publisher_writable(struct publisher *publisher);
 /** publisher_hold_readings() - hand over no more readings: at the very end */
 void publisher_hold_readings(struct publisher *publisher);
 
+/** publisher_has_sent_state() - the latest state of @topic was handed over on this connection */
+bool publisher_has_sent_state(const struct publisher *publisher, const char *topic);
+
 /** publisher_is_idle() - true if nothing is in flight and nothing waits that may be sent */
 bool publisher_is_idle(const struct publisher *publisher);
 

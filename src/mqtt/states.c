@@ -47,12 +47,12 @@ static uint64_t topic_hash(const char *topic)
 	return hash;
 }
 
-static struct state_slot **states_bucket(struct states *states, uint64_t hash)
+static struct state_slot **states_bucket(const struct states *states, uint64_t hash)
 {
 	return &states->buckets[hash & (states->bucket_count - 1)];
 }
 
-static struct state_slot *states_find(struct states *states, const char *topic, uint64_t hash)
+static struct state_slot *states_find(const struct states *states, const char *topic, uint64_t hash)
 {
 	for (struct state_slot *s = *states_bucket(states, hash); s; s = s->chain)
 		if (s->hash == hash && strcmp(s->message->topic, topic) == 0)
@@ -280,6 +280,13 @@ void states_rewind(struct states *states)
 		else
 			slot_wait(states, s);
 	}
+}
+
+bool states_has_sent(const struct states *states, const char *topic)
+{
+	const struct state_slot *slot = states_find(states, topic, topic_hash(topic));
+
+	return slot && !slot->waits && !slot->changed;
 }
 
 bool states_are_sent(const struct states *states)

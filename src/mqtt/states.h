@@ -36,5 +36,8 @@ void states_done(struct states *states, struct state_slot *slot);
 /** states_rewind() - a new connection: none is in flight, all wait, in the order in which they first appeared */
 void states_rewind(struct states *states);
 
+/** states_has_sent() - the latest of @topic does not wait to be sent (it may be in flight) */
+bool states_has_sent(const struct states *states, const char *topic);
+
 /** states_are_sent() - true if none waits (some may be in flight) */
 bool states_are_sent(const struct states *states);

@@ -447,8 +447,9 @@ int link_new(struct link **ret, const struct link_parts *parts)
 	return 0;
 }
 
-void link_stop(struct link *link)
+void link_stop(struct link *link, bool says_so)
 {
+	(void)says_so;
 	if (link->is_stopped)
 		return;
 	link->is_stopped = true;
@@ -460,7 +461,7 @@ struct link *link_free(struct link *link)
 {
 	if (!link)
 		return NULL;
-	link_stop(link);
+	link_stop(link, false);
 	if (broker.link == link)
 		broker.link = NULL;
 	free(link);

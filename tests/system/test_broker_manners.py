@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from iotd_harness import BEAT, PATIENCE, SLOW, History, assert_beats, configuration, file_sensor
-from iotd_peer import CONNACK, PUBACK, PUBLISH, encode_length, packet, text
+from iotd_peer import CONNACK, DISCONNECT, PUBACK, PUBLISH, encode_length, packet, text
 
 INTERVAL = 0.1
 MEGABYTE = 1 << 20
@@ -197,6 +197,39 @@ def test_nothing_is_ever_acknowledged(trial, tmp_path, path):
     one.beats(5)
     assert len([m for m in session.messages.all() if m.qos]) <= 64
     one.end(f"no PUBACK for 3.5 s, spool in {path or 'memory'}")
+
+
+@pytest.mark.parametrize("states", [False, True], ids=["nothing", "states only"])
+def test_stop_when_not_all_is_acknowledged(peers, start_iotd, value_file, states):
+    """T/status does not stay `online`: iotd says `offline`, or leaves it to its will."""
+    kinds, ended = History("kinds of packets"), History("sessions")
+
+    def is_answered(message):
+        return states and message.retain
+
+    def behave(session):
+        def answer(got, mid):
+            kinds.add(got.kind)
+            if mid and is_answered(session.messages.all()[-1]):
+                session.puback(mid)
+
+        session.greet(properties=b"\x21\0\5")  # Receive Maximum
+        try:
+            session.serve(puback=None, also=answer)
+        finally:
+            ended.add(session)
+
+    peer = peers(behave)
+    daemon = start_iotd(configuration(peer.url, sensors=[file_sensor(value_file)]), env=BEAT)
+    session = peer.sessions.wait(lambda _: True)
+    unanswered = 4 if states else 5  # a place is kept for states
+    session.messages.wait(lambda m: not is_answered(m), count=unanswered)
+    daemon.supervisor.beats(5)
+    daemon.stop()
+    ended.wait(lambda _: True)
+    said = session.messages.all(lambda m: m.payload == b"offline")
+    assert bool(said) is states
+    assert (DISCONNECT in kinds.all()) is states
 
 
 @pytest.mark.parametrize("reason", [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
