@@ -6,7 +6,8 @@
  * is bounded by the number of topics. Slots are found by a hash over the topic (chained, doubled
  * when it is full), and lie in two lists: all, in the order of their first appearance, which is
  * the order after a reconnect; and waiting, those that the broker has to be told, first come first
- * served.
+ * served. The first topic of all is the exception: it goes before all that wait. That is T/status,
+ * whose `offline` must not be late at the end because many others are cleared.
  *
  * A slot is sent once at a time. If it changes while it is in flight it waits again when that is
  * acknowledged, so the broker gets the latest last. A forgotten slot leaves the hash at once, but
@@ -118,6 +119,13 @@ static void slot_wait(struct states *states, struct state_slot *slot)
 	if (slot->waits)
 		return;
 	slot->waits = true;
+	if (slot == states->first) {
+		slot->after = states->first_waiting;
+		states->first_waiting = slot;
+		if (!slot->after)
+			states->last_waiting = slot;
+		return;
+	}
 	slot->after = NULL;
 	if (states->last_waiting)
 		states->last_waiting->after = slot;

@@ -24,7 +24,7 @@ int states_set(struct states *states, struct message *message);
  */
 int states_forget(struct states *states, const char *topic, bool clear);
 
-/** states_next() - the one that waits longest to be sent; in flight from now on. NULL: none */
+/** states_next() - to be sent: the very first topic, else the one that waits longest; in flight from now on. NULL: none */
 struct state_slot *states_next(struct states *states);
 
 /** state_slot_message() - what to send; valid until the next call of anything here */

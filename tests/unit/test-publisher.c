@@ -399,6 +399,42 @@ START_TEST(a_state_that_changes_in_flight_is_sent_once_more)
 }
 END_TEST
 
+/* T/status: its `offline` is not to wait behind all that is cleared at the end */
+START_TEST(the_first_topic_of_all_overtakes_the_others)
+{
+	const struct wire_limits limits = { .window = 4, .qos = 1, .retain = true };
+	char topic[16];
+
+	set_state("status", "online");
+	publisher_up(publisher, &limits);
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(topic, sizeof(topic), "s%d", i);
+		set_state(topic, "on");
+	}
+	turn(1);
+	ck_assert_uint_eq(line.count, 4);
+	ck_assert(publisher_has_sent_state(publisher, "status"));
+	ck_assert(!publisher_has_sent_state(publisher, "s10"));
+	ck_assert(!publisher_has_sent_state(publisher, "nothing"));
+	set_state("status", "offline"); /* `online` is in flight */
+	turn(1);
+	ck_assert_uint_eq(line.count, 4);
+	ck_assert(!publisher_has_sent_state(publisher, "status"));
+	acknowledge(0, 1);
+	turn(1);
+	assert_sent(4, "status", "offline");
+	ck_assert(publisher_has_sent_state(publisher, "status"));
+	acknowledge(1, 5);
+	set_state("status", "gone"); /* nothing of it is in flight */
+	ck_assert(!publisher_has_sent_state(publisher, "status"));
+	turn(1);
+	assert_sent(5, "status", "gone");
+	assert_sent(6, "s3", "on");
+	publisher_down(publisher);
+	ck_assert(!publisher_has_sent_state(publisher, "status"));
+}
+END_TEST
+
 START_TEST(a_forgotten_state_is_not_sent_again)
 {
 	set_state("a", "1");
@@ -659,6 +695,7 @@ int main(void)
 	tcase_add_test(tests, readings_in_flight_come_again_before_newer_ones);
 	tcase_add_test(tests, an_old_acknowledgement_means_nothing);
 	tcase_add_test(tests, a_state_that_changes_in_flight_is_sent_once_more);
+	tcase_add_test(tests, the_first_topic_of_all_overtakes_the_others);
 	tcase_add_test(tests, a_forgotten_state_is_not_sent_again);
 	tcase_add_test(tests, clearing_sends_one_empty_retained_message);
 	tcase_add_test(tests, a_cleared_state_may_come_back);
