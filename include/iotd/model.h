@@ -187,7 +187,7 @@ struct stats {
 	int64_t late_max_us;   /* the worst lateness of a read's start */
 	uint64_t published;    /* messages given to a connected broker */
 	uint64_t acknowledged; /* PUBACK, or written at QoS 0 */
-	uint64_t refused;      /* PUBACK with an error: discarded */
+	uint64_t refused;      /* PUBACK with an error, or a reply too many: discarded */
 	uint64_t discarded;    /* readings that a full queue lost */
 	uint64_t queued;       /* readings not yet acknowledged, now */
 	uint64_t in_flight;    /* of these, handed to the broker */

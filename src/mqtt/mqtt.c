@@ -196,8 +196,8 @@ static void mqtt_reply(struct commands_events *events, struct reply *reply)
 {
 	struct mqtt *mqtt = container_of(events, struct mqtt, commands_events);
 
-	if (publisher_reply(mqtt->publisher, reply) < 0)
-		log_debug("a reply is dropped: nobody is connected, or too many wait");
+	if (publisher_reply(mqtt->publisher, reply) == -ENOTCONN)
+		log_debug("a reply is dropped: nobody is connected");
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

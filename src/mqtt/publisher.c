@@ -14,7 +14,7 @@
  * it is written, so a slow broker slows it as it slows the others.
  *
  * A refused message is dropped: the broker would say no again. It is counted, and logged once a
- * burst.
+ * burst. So is a reply that finds the queue full.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -358,9 +358,14 @@ void publisher_forget_state(struct publisher *publisher, const char *topic, bool
 
 int publisher_reply(struct publisher *publisher, struct reply *reply)
 {
-	if (!publisher->up || publisher->reply_count >= REPLIES_MAX) {
+	if (!publisher->up) {
 		reply_free(reply);
-		return publisher->up ? -ENOBUFS : -ENOTCONN;
+		return -ENOTCONN;
+	}
+	if (publisher->reply_count >= REPLIES_MAX) {
+		publisher_refused(publisher, reply->topic, "too many replies wait");
+		reply_free(reply);
+		return -ENOBUFS;
 	}
 	reply->next = NULL;
 	*publisher->last_reply = reply;

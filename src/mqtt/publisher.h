@@ -63,7 +63,7 @@ int publisher_set_state(struct publisher *publisher, struct message *message);
 /** publisher_forget_state() - as mqtt_forget_state() */
 void publisher_forget_state(struct publisher *publisher, const char *topic, bool clear);
 
-/** publisher_reply() - takes @reply over. Return: 0; -ENOTCONN; -ENOBUFS too many wait (it is freed in both) */
+/** publisher_reply() - takes @reply over. Return: 0; -ENOTCONN; -ENOBUFS too many wait, which is logged (it is freed in both) */
 int publisher_reply(struct publisher *publisher, struct reply *reply);
 
 /** publisher_acknowledged() - the end of a message: @reason as in a PUBACK, >= 0x80 is a refusal. Unknown: nothing */

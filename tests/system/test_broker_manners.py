@@ -232,6 +232,27 @@ def test_stop_when_not_all_is_acknowledged(peers, start_iotd, value_file, states
     assert (DISCONNECT in kinds.all()) is states
 
 
+def test_replies_that_nobody_acknowledges(trial, client):
+    """256 wait; what is more is dropped, counted, and logged once."""
+
+    def behave(session):
+        session.greet()
+        session.serve(puback=None)
+
+    one = trial(behave)
+    session = one.session()
+    session.messages.wait(lambda m: "/sensor/" in m.topic, count=30)
+    for number in range(400):
+        session.publish("command", b'{"command":"ping","id":%d}' % number)
+        if number % 50 == 49:  # fewer than the commands that may wait
+            one.beats(2)
+    one.daemon.log.wait(lambda line: "too many replies wait" in line.text)
+    one.recover()
+    assert 400 - 64 - 256 <= client.result("stats")["refused"] < 400 - 256
+    assert len(one.told("too many replies wait")) == 1, one.told()
+    one.end("400 replies that nobody acknowledges", lines=5)
+
+
 @pytest.mark.parametrize("reason", [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
 def test_refused_readings_are_counted(trial, client, reason):
     """A refused message would be refused again: it is given up, and that is said."""

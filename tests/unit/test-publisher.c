@@ -603,6 +603,7 @@ START_TEST(replies_are_bounded_and_die_with_the_connection)
 		r = publisher_reply(publisher, reply);
 	}
 	ck_assert_int_eq(r, -ENOBUFS);
+	ck_assert_uint_eq(stats.refused, 1);
 	publisher_down(publisher);
 	ck_assert_int_eq(reply_new(&reply, "reply", "x", NULL, 0), 0);
 	ck_assert_int_eq(publisher_reply(publisher, reply), -ENOTCONN);
