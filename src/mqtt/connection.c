@@ -293,7 +293,7 @@ static int connection_make_handle(struct connection *c)
 		rc = mosquitto_max_inflight_messages_set(c->handle, WIRE_WINDOW);
 	if (rc == MOSQ_ERR_SUCCESS)
 		rc = mosquitto_will_set_v5(c->handle, c->will_topic, (int)strlen(offline), offline,
-					   1, true, NULL);
+					   c->will.qos, c->will.retain, NULL);
 	if (rc != MOSQ_ERR_SUCCESS)
 		return connection_fail_library(c, rc, errno);
 	return connection_log_in_as(c);
@@ -343,6 +343,24 @@ static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, errno);
 }
 
+/* Return: -EHOSTUNREACH, with @why. If it was for the will, the next connection has another one */
+static int connection_refused(struct connection *c)
+{
+	char reason[REASON_SIZE];
+	const char *next = "";
+
+	if (c->connack == MQTT_RC_RETAIN_NOT_SUPPORTED && c->will.retain) {
+		c->will.retain = false;
+		next = "; the next try is with a will that is not retained";
+	} else if (c->connack == MQTT_RC_QOS_NOT_SUPPORTED && c->will.qos > 0) {
+		c->will.qos = 0;
+		next = "; the next try is with a will of QoS 0";
+	}
+	reason_words(reason, c->connack);
+	(void)snprintf(c->why, sizeof(c->why), "the broker refuses us: %s%s", reason, next);
+	return -EHOSTUNREACH;
+}
+
 /* POLLOUT is never asked for here: the library wants to write long before it can */
 static int connection_await_answer(struct connection *c, int64_t deadline_us)
 {
@@ -362,12 +380,12 @@ static int connection_await_answer(struct connection *c, int64_t deadline_us)
 			rc = connection_flush(c, &full);
 		error = errno;
 	}
-	if (c->answered && c->connack != 0) {
-		(void)snprintf(c->why, sizeof(c->why), "the broker refuses us: ");
-		reason_words(c->why + strlen(c->why), c->connack);
-		return -EHOSTUNREACH;
-	}
-	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, error);
+	if (c->answered && c->connack != 0)
+		return connection_refused(c);
+	if (rc != MOSQ_ERR_SUCCESS)
+		return connection_fail_library(c, rc, error);
+	c->will = (struct connection_will){ .qos = c->limits.qos > 0, .retain = c->limits.retain };
+	return 0;
 }
 
 static void connection_drop_handle(struct connection *c)
@@ -496,7 +514,7 @@ static int keepalive_seconds(int64_t keepalive_us)
 }
 
 int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
-		   const char *will_topic)
+		   const char *will_topic, const struct connection_will *will)
 {
 	const struct broker_settings *to = &settings->brokers[broker];
 	cleanup(connection_freep) struct connection *c = NULL;
@@ -515,6 +533,7 @@ int connection_new(struct connection **ret, const struct mqtt_settings *settings
 	c->will_topic = copy(will_topic, &failed);
 	if (failed)
 		return -ENOMEM;
+	c->will = *will;
 	c->scheme = to->scheme;
 	c->port = to->port;
 	c->protocol = settings->protocol;

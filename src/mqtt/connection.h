@@ -24,6 +24,12 @@ struct connection_record {
 	bool subscribed; /* a SUBACK; @reason is then the granted QoS or >= 0x80 */
 };
 
+/** struct connection_will - how `offline` is left with a broker; an MQTT 5 broker that cannot do it refuses us */
+struct connection_will {
+	int qos; /* 0 or 1 */
+	bool retain;
+};
+
 /** struct connection - see above */
 struct connection {
 	struct worker_job job;
@@ -40,6 +46,8 @@ struct connection {
 	/* how it went */
 	char why[256]; /* of a failure, in words */
 	struct wire_limits limits;
+	struct connection_will
+		will; /* as it is sent; once answered, as the next one is to be sent */
 
 	/* what the library's callbacks recorded; who calls into the library looks at it afterwards */
 	bool answered; /* CONNACK, with this reason */
@@ -54,7 +62,7 @@ struct connection {
 
 /** connection_new() - to the @broker'th of @settings->brokers; does nothing yet. Return: 0; -ENOMEM */
 int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
-		   const char *will_topic);
+		   const char *will_topic, const struct connection_will *will);
 
 /** connection_free() - drops it without a word; its job must be idle. NULL is fine. Returns NULL */
 struct connection *connection_free(struct connection *connection);

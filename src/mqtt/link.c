@@ -59,6 +59,7 @@ struct link {
 	struct task *task;
 	struct connection *connection; /* the one of now; the worker's while its job is out */
 	size_t broker;
+	struct connection_will *wills; /* of each broker, as it takes it */
 
 	/* up */
 	bool is_up, is_full; /* is_full: the socket takes no more for now */
@@ -394,7 +395,7 @@ static int link_begin(struct task *task, int result)
 		return result;
 	link->connection = connection_free(link->connection);
 	r = connection_new(&link->connection, link->parts.settings, link->broker,
-			   link->parts.status_topic);
+			   link->parts.status_topic, &link->wills[link->broker]);
 	if (r < 0)
 		return task_sleep(task, link->parts.settings->reconnect_max_us, link_begin);
 	r = connection_connect(link->connection, link->key);
@@ -408,6 +409,7 @@ static int link_answered(struct task *task, int result)
 	struct link *link = task_data(task);
 	struct connection *c = link->connection;
 
+	link->wills[link->broker] = c->will;
 	if (result == 0)
 		result = link_adopt(link);
 	if (result < 0) {
@@ -473,6 +475,11 @@ int link_new(struct link **ret, const struct link_parts *parts)
 	link->io.ready = link_ready;
 	link->keepalive.fire = link_keep_alive;
 	link->held.fire = link_held;
+	link->wills = calloc(parts->settings->broker_count, sizeof(*link->wills));
+	if (!link->wills)
+		return -ENOMEM;
+	for (size_t i = 0; i < parts->settings->broker_count; i++)
+		link->wills[i] = (struct connection_will){ .qos = 1, .retain = true };
 	r = worker_key_new(&link->key, parts->workers, 0);
 	if (r < 0)
 		return r;
@@ -501,6 +508,7 @@ struct link *link_free(struct link *link)
 	link_end(link);
 	connection_orphan(link->connection);
 	worker_key_free(link->key);
+	free(link->wills);
 	free(link);
 	return NULL;
 }

@@ -30,6 +30,29 @@ def test_killed_daemon_leaves_its_will(iotd, broker, client):
     assert retained(broker.port)["status"].text == "offline"
 
 
+@pytest.mark.parametrize(
+    "settings, why",
+    [
+        ("retain_available false\n", "retain not supported (0x9a)"),
+        ("max_qos 0\n", "QoS not supported (0x9b)"),
+        ("retain_available false\nmax_qos 0\n", "not supported (0x9"),
+    ],
+    ids=["no retained messages", "QoS 0", "neither"],
+)
+def test_broker_that_cannot_take_the_will_gets_another(
+    brokers, clients, start_iotd, value_file, settings, why
+):
+    broker = brokers("allow_anonymous true\n" + settings)
+    client = clients(broker.port, qos=0)
+    daemon = start_iotd(configuration(broker.url, sensors=[file_sensor(value_file)]))
+    client.wait("status", "online")
+    client.wait("sensor/air", count=3)
+    told = [line.text for line in daemon.log.all() if "refuses us" in line.text]
+    assert len(told) == 1 and why in told[0] and "the next try is with a will" in told[0], told
+    daemon.kill()
+    client.wait("status", "offline")
+
+
 def test_stopped_daemon_says_offline_itself(iotd, broker, client):
     daemon = iotd()
     client.wait("status", "online")
