@@ -190,6 +190,15 @@ usb_bus() {
 	udevadm settle
 }
 
+# stub_bus ADDRESSES: an adapter that speaks SMBus only, with chips (all registers 0) there; sets bus
+stub_bus() {
+	modprobe i2c-dev
+	modprobe i2c-stub chip_addr="$1"
+	in_time 30 find_bus stub
+	find_bus stub
+	udevadm settle
+}
+
 find_bus() { # NAME: sets bus
 	bus=$(i2cdetect -l | awk -v name="$1" '$0 ~ name { sub("i2c-", "", $1); print $1; exit }')
 	[[ -n $bus && -c /dev/i2c-$bus ]]
