@@ -18,12 +18,20 @@
 struct workers;
 struct worker_key;
 
+/** enum worker_hurry - of the jobs that one turn hands over to a key those with the greatest come first */
+enum worker_hurry {
+	HURRY_NONE,
+	HURRY_SOME,
+	HURRY_MOST
+};
+
 /**
  * struct worker_job - embedded in what the job works on
  * @run:    called on a worker; may block; returns the result (>= 0) or a negative errno
  * @idle:   if set, called on the reactor when the job is back, abandoned or not, after @future is
  *          done; may free the job
  * @future: the result, on the reactor
+ * @hurry:  to be set before worker_run()
  *
  * From worker_run() until @future is done the job's memory belongs to the worker. If the awaiting
  * task is cancelled or times out the job is abandoned: @future is done with -ECANCELED, but the
@@ -33,6 +41,7 @@ struct worker_job {
 	int (*run)(struct worker_job *job);
 	void (*idle)(struct worker_job *job);
 	struct future future;
+	enum worker_hurry hurry;
 	struct reactor_post post; /* private from here on */
 	struct worker_key *key;
 	struct worker_job *next;

@@ -378,6 +378,14 @@ static int sensor_read_done(struct task *task, int result)
 	return result < 0 ? sensor_read_failed(task, result) : sensor_finish(task, 0);
 }
 
+/* who comes late in a crowd: the shorter the interval the less a sensor can afford it */
+static enum worker_hurry hurry_of(int64_t interval_us)
+{
+	if (interval_us >= USEC_PER_SEC)
+		return HURRY_NONE;
+	return interval_us > 100 * USEC_PER_MSEC ? HURRY_SOME : HURRY_MOST;
+}
+
 static int sensor_try(struct task *task)
 {
 	struct sensor *sensor = task_data(task);
@@ -385,6 +393,7 @@ static int sensor_try(struct task *task)
 
 	sensor->phase = PHASE_START;
 	sensor->collects = 0;
+	sensor->job.hurry = hurry_of(sensor->interval_us);
 	r = worker_run(sensor->key, &sensor->job);
 	if (r < 0)
 		return sensor_no_worker(task, r);

@@ -10,7 +10,8 @@
  * one hangs. Where one hangs the next may hang as well (a network file system that is away): so
  * the thread that takes over is given a fraction of that time.
  *
- * worker_run() only collects; one deferred call hands a turn's jobs over with one lock. A job that
+ * worker_run() only collects; one deferred call hands a turn's jobs over with one lock, those that are in a
+ * hurry first: a thousand that fall due together take some milliseconds. A job that
  * was abandoned before it began is not run: what nobody waits for any more must not reach the
  * hardware late.
  *
@@ -59,8 +60,8 @@ struct workers {
 	struct reactor_call hand_over;
 	struct reactor_timer retry; /* for a thread; reactor's thread only, as are the next ones */
 	bool is_short;		    /* and that was logged */
-	struct job_list collected;  /* of this turn; reactor's thread only */
-	size_t keys;		    /* reactor's thread only */
+	struct job_list collected[HURRY_MOST + 1]; /* of this turn; reactor's thread only */
+	size_t keys;				   /* reactor's thread only */
 	bool is_freed;
 
 	pthread_mutex_t mutex;
@@ -329,12 +330,9 @@ static void patience_over(struct reactor_timer *timer)
 					reactor_now(workers->reactor) + key->wait_us);
 }
 
-static void hand_over(struct reactor_call *call)
+/* with the mutex held */
+static void give_to_keys(struct workers *workers, struct worker_job *job)
 {
-	struct workers *workers = container_of(call, struct workers, hand_over);
-	struct worker_job *job = job_list_take(&workers->collected);
-
-	(void)pthread_mutex_lock(&workers->mutex);
 	while (job) {
 		struct worker_job *next = job->next;
 		struct worker_key *key = job->key;
@@ -349,6 +347,15 @@ static void hand_over(struct reactor_call *call)
 		}
 		job = next;
 	}
+}
+
+static void hand_over(struct reactor_call *call)
+{
+	struct workers *workers = container_of(call, struct workers, hand_over);
+
+	(void)pthread_mutex_lock(&workers->mutex);
+	for (int hurry = HURRY_MOST; hurry >= HURRY_NONE; hurry--)
+		give_to_keys(workers, job_list_take(&workers->collected[hurry]));
 	wake_threads(workers);
 	(void)pthread_mutex_unlock(&workers->mutex);
 }
@@ -377,7 +384,7 @@ int worker_run(struct worker_key *key, struct worker_job *job)
 	atomic_fetch_add(&key->references, 1);
 	key->out++;
 	reactor_hold(workers->reactor);
-	job_list_append(&workers->collected, job);
+	job_list_append(&workers->collected[job->hurry], job);
 	reactor_defer(workers->reactor, &workers->hand_over);
 	return 0;
 }
@@ -455,7 +462,8 @@ int workers_new(struct workers **ret, struct reactor *reactor, const char *name,
 	workers->hand_over.run = hand_over;
 	workers->retry.fire = retry_due;
 	workers->ready_last = &workers->ready;
-	job_list_init(&workers->collected);
+	for (int hurry = HURRY_NONE; hurry <= HURRY_MOST; hurry++)
+		job_list_init(&workers->collected[hurry]);
 	(void)pthread_mutex_init(&workers->mutex, NULL);
 	(void)pthread_cond_init(&workers->ready_changed, NULL);
 	(void)pthread_condattr_init(&attributes);
@@ -511,7 +519,8 @@ int workers_free(struct workers *workers, int64_t timeout_us)
 		drop_jobs(job_list_take(&key->jobs));
 		key_unref(key);
 	}
-	drop_jobs(job_list_take(&workers->collected));
+	for (int hurry = HURRY_MOST; hurry >= HURRY_NONE; hurry--)
+		drop_jobs(job_list_take(&workers->collected[hurry]));
 	reactor_cancel_call(&workers->hand_over);
 	workers->is_freed = true;
 	if (workers->keys == 0)

@@ -76,6 +76,40 @@ START_TEST(jobs_of_one_key_run_one_at_a_time_and_in_order)
 }
 END_TEST
 
+static atomic_int hurry_order;
+
+static int does_tell_order(struct work *work)
+{
+	(void)work;
+	return atomic_fetch_add(&hurry_order, 1);
+}
+
+START_TEST(those_in_a_hurry_come_first_within_a_turn)
+{
+	static const struct {
+		enum worker_hurry hurry;
+		int place;
+	} jobs[] = {
+		{ HURRY_NONE, 4 }, { HURRY_MOST, 0 }, { HURRY_SOME, 2 },
+		{ HURRY_MOST, 1 }, { HURRY_NONE, 5 }, { HURRY_SOME, 3 },
+	};
+	struct work works[ARRAY_SIZE(jobs)];
+
+	atomic_store(&hurry_order, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		works[i] = work_make((int)i);
+		works[i].does = does_tell_order;
+		works[i].job.hurry = jobs[i].hurry;
+		hand(&works[i], keys[0]);
+	}
+	run_all();
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		ck_assert_int_eq(works[i].got, jobs[i].place);
+		release(&works[i]);
+	}
+}
+END_TEST
+
 static pthread_barrier_t all_here;
 
 static int does_meet(struct work *work)
@@ -257,6 +291,7 @@ static TCase *bounds_cases(void)
 	tcase_add_checked_fixture(cases, setup_many, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, jobs_of_one_key_run_one_at_a_time_and_in_order);
+	tcase_add_test(cases, those_in_a_hurry_come_first_within_a_turn);
 	tcase_add_loop_test(cases, keys_run_side_by_side, 0, 2);
 	tcase_add_test(cases, threads_are_bounded);
 	tcase_add_test(cases, job_that_hangs_keeps_its_thread_and_no_other_key);
