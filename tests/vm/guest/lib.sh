@@ -66,7 +66,7 @@ in_time() {
 	shift
 	until "$@" &>/dev/null; do
 		((SECONDS < until)) || return 1
-		sleep 0.05
+		sleep 0.2
 	done
 }
 
@@ -98,7 +98,7 @@ is_listening() { mosquitto_pub -h localhost -t listening -m yes && grep -q '^lis
 publish() { mosquitto_pub -h localhost -V 5 -q 1 -t "$topic/$1" -m "$2"; }
 
 # last SUBTOPIC: its latest payload
-last() { history "$1" 1; }
+last() { awk -v begin="$topic/$1 " 'index($0, begin) == 1 { last = $0 } END { print substr(last, length(begin) + 1) }' "$heard"; }
 # history SUBTOPIC N: its latest N payloads, the oldest first
 history() { sed -n "s|^$topic/$1 ||p" "$heard" | tail -n "$2"; }
 
@@ -109,10 +109,7 @@ heard_word() { [[ $(last "$1") == "$2" ]]; }
 
 # --- iotd -----------------------------------------------------------------------------------------
 
-package() { # the first version of two that a test may have made of it
-	local packages=(/job/iotd_*.deb)
-	echo "${packages[0]}"
-}
+package() { echo /job/iotd_*.deb; } # /job/iotd-next.deb is the same as a later version
 
 # install_iotd [FILE]: that package; a machine has it already, but for those that are to be bare
 install_iotd() {

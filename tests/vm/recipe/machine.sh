@@ -23,7 +23,7 @@ machine_arguments() {
 	cpu=(-cpu "${cpus[$accelerator]}" -accel "$accelerator")
 	[[ $accelerator == kvm ]] || cpu=(-cpu "${cpus[tcg]}" -accel "tcg,tb-size=256,thread=multi")
 	# lsm=yama: with the BPF LSM PID 1 loads a BPF program, which takes 3 s under emulation.
-	arguments=(-machine pc "${cpu[@]}" -m 384 -smp 2
+	arguments=(-machine pc "${cpu[@]}" -m 384 -smp 1
 		-nodefaults -no-user-config -no-reboot -display none
 		-serial chardev:console -serial chardev:wake
 		-kernel "$dir/vmlinux" -initrd "$dir/initrd.img"
