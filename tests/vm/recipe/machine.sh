@@ -22,6 +22,7 @@ machine_arguments() {
 
 	cpu=(-cpu "${cpus[$accelerator]}" -accel "$accelerator")
 	[[ $accelerator == kvm ]] || cpu=(-cpu "${cpus[tcg]}" -accel "tcg,tb-size=256,thread=multi")
+	# One processor: of two emulated ones each waits for the other (locks, shootdowns), and all takes twice as long.
 	# lsm=yama: with the BPF LSM PID 1 loads a BPF program, which takes 3 s under emulation.
 	arguments=(-machine pc "${cpu[@]}" -m 384 -smp 1
 		-nodefaults -no-user-config -no-reboot -display none
