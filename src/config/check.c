@@ -289,6 +289,8 @@ static void check_interlock(struct load *load, const struct claims *names, size_
 	found = names->count == 0 ? NULL
 				  : bsearch(&wanted, names->list, names->count,
 					    sizeof(*names->list), compare_text);
+	if (!found && load->faults.incomplete)
+		return;
 	if (!found) {
 		for (size_t i = 0; i < names->count && i < 1000; i++)
 			suggest_offer(&suggest, names->list[i].text);

@@ -62,6 +62,20 @@ static void path_write(FILE *stream, const config_setting_t *setting)
 		(void)fprintf(stream, "[%d]", config_setting_index(setting));
 }
 
+void faults_mark_text(struct faults *faults)
+{
+	faults->of_text = faults->count;
+}
+
+/* follows() - a fault of @line would follow from one of the text itself */
+static bool follows(const struct faults *faults, size_t line)
+{
+	for (size_t i = 0; i < faults->of_text; i++)
+		if (faults->list[i].line == line)
+			return true;
+	return false;
+}
+
 /* faults_add() - @setting and @member may be NULL */
 static void faults_add(struct faults *faults, size_t line, struct place place,
 		       const config_setting_t *setting, const char *member, char *words)
@@ -70,7 +84,7 @@ static void faults_add(struct faults *faults, size_t line, struct place place,
 	size_t size;
 	FILE *stream;
 
-	if (!words || faults->count == FAULTS_MAX) {
+	if (!words || faults->count == FAULTS_MAX || follows(faults, line)) {
 		if (!words)
 			fault_memory(faults);
 		faults->more = faults->count == FAULTS_MAX;
@@ -151,6 +165,8 @@ void fault_member(struct faults *faults, const config_setting_t *group, const ch
 	size_t line = config_setting_source_line(member ? member : group);
 	va_list arguments;
 
+	if (!member && faults->incomplete)
+		return;
 	va_start(arguments, format);
 	faults_add(faults, line, text_place(faults->text, line), group, name,
 		   words_format(format, arguments));

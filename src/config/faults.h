@@ -28,6 +28,9 @@ struct faults {
 	struct fault *list;
 	size_t count, capacity;
 	bool more; /* than FAULTS_MAX */
+	bool cut;	 /* the text breaks off: what follows cannot be looked at */
+	bool incomplete; /* an included file could not be read: what is missing may be there */
+	size_t of_text;	 /* the first so many are of the text itself, of what is no grammar or no number */
 	int error; /* -ENOMEM, once memory ran out: the list is not complete, nothing else is right */
 };
 
@@ -42,12 +45,15 @@ void fault_line(struct faults *faults, size_t line, const char *format, ...) pri
 void fault_at(struct faults *faults, const config_setting_t *setting, const char *format, ...)
 	printf_like(3, 4);
 
-/** fault_member() - a fault of a key that @group should have */
+/** fault_member() - a fault of a key that @group should have; none if it may be in a file that could not be read */
 void fault_member(struct faults *faults, const config_setting_t *group, const char *name,
 		  const char *format, ...) printf_like(4, 5);
 
 /** fault_is_at() - there is one of this very setting already. Looks through all of them */
 bool fault_is_at(const struct faults *faults, const config_setting_t *setting);
+
+/** faults_mark_text() - from now on a line of which there is a fault already gets no other: it would only follow from that */
+void faults_mark_text(struct faults *faults);
 
 /** fault_memory() - memory ran out */
 void fault_memory(struct faults *faults);

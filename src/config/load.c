@@ -2,9 +2,9 @@
 /*
  * config_load(): text, scan, parse, sections, checks.
  *
- * Each step only runs on what the one before found sound: a text that libconfig cannot parse has no
- * keys to look at. From the sections on nothing stops at a fault, so that a person sees them all at
- * once. A section is a function; those that inherit (sensors from mqtt) come after those that give.
+ * No step stops at a fault, so that a person sees them all at once; only a text that breaks off, or
+ * that libconfig cannot parse, has no keys to look at. A section is a function; those that inherit
+ * (sensors from mqtt) come after those that give.
  */
 #include <errno.h>
 #include <string.h>
@@ -119,9 +119,10 @@ static int load_run(struct load *load, const char *file)
 	r = text_load(&load->text, file, &load->faults);
 	if (r < 0)
 		return r;
-	if (load->faults.count == 0)
+	if (!load->faults.cut)
 		scan_text(&load->text, &load->faults);
-	if (load->faults.count > 0 || load->faults.error < 0 || !tree_parse(load))
+	faults_mark_text(&load->faults);
+	if (load->faults.cut || load->faults.error < 0 || !tree_parse(load))
 		return load->faults.error;
 	load->settings = calloc(1, sizeof(*load->settings));
 	if (!load->settings)

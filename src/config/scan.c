@@ -4,7 +4,7 @@
  *
  * - strings, also in several pieces: grown by 64 bytes at a time, so long ones are O(n²);
  * - siblings: looking for duplicates is O(n²), 40,000 keys take 10 s; of a duplicate it only tells the
- *   line, and nothing of what else is wrong;
+ *   line, and nothing of what else is wrong, so it gets to see another name;
  * - lists: grown by 16 elements at a time, so a million can take minutes;
  * - nesting: its parser and its destructor recurse;
  * - integers over 32 bits: 1.5 wraps them silently;
@@ -31,9 +31,11 @@
 struct name {
 	const char *text;
 	size_t length;
+	char first; /* of @text, where that of a duplicate is a "*" by now */
 };
 
 struct scan {
+	char *data;
 	const char *at, *end;
 	size_t line;
 	struct faults *faults;
@@ -94,7 +96,8 @@ static void path_add_key(char path[static PATH_SIZE], const struct name *key)
 {
 	if (*path != '\0')
 		path_add(path, ".", 1);
-	path_add(path, key->text, key->length < NAME_SHOWN ? key->length : NAME_SHOWN);
+	path_add(path, &key->first, 1);
+	path_add(path, key->text + 1, (key->length < NAME_SHOWN ? key->length : NAME_SHOWN) - 1);
 }
 
 /* scan_duplicate() - a depth that a key led to has that key as the last of the one above */
@@ -112,6 +115,7 @@ static void scan_duplicate(struct scan *scan)
 	}
 	path_add_key(path, &scan->word);
 	fault_line(scan->faults, scan->line, "%s: a key that its group has already", path);
+	scan->data[scan->word.text - scan->data] = '*';
 }
 
 /* scan_key() - behind a key's "=" */
@@ -242,6 +246,7 @@ static bool scan_plain(struct scan *scan)
 	}
 	if (is_word(c)) {
 		scan->word.text = scan->at;
+		scan->word.first = *scan->at;
 		while (scan->at < scan->end && (is_word(*scan->at) || *scan->at == '-'))
 			scan->at++;
 		scan->word.length = (size_t)(scan->at - scan->word.text);
@@ -269,11 +274,13 @@ static bool scan_string(struct scan *scan, size_t length)
 	return true;
 }
 
-void scan_text(const struct text *text, struct faults *faults)
+void scan_text(struct text *text, struct faults *faults)
 {
-	struct scan scan = {
-		.at = text->data, .end = text->data + text->length, .line = 1, .faults = faults
-	};
+	struct scan scan = { .data = text->data,
+			     .at = text->data,
+			     .end = text->data + text->length,
+			     .line = 1,
+			     .faults = faults };
 	enum lex_state state = LEX_PLAIN;
 
 	while (scan.at < scan.end && faults->error == 0) {
@@ -290,5 +297,6 @@ void scan_text(const struct text *text, struct faults *faults)
 		for (; from < scan.at; from++)
 			scan.line += *from == '\n';
 	}
+	faults->cut = scan.at < scan.end;
 	free(scan.names);
 }

@@ -11,5 +11,8 @@
 #define SCAN_VALUES_MAX	  1000000
 #define SCAN_STRING_MAX	  65535
 
-/** scan_text() - look for what libconfig takes badly; each is a fault */
-void scan_text(const struct text *text, struct faults *faults);
+/**
+ * scan_text() - look for what libconfig takes badly; each is a fault
+ * A key that its group has already gets another name in @text, which libconfig takes.
+ */
+void scan_text(struct text *text, struct faults *faults);

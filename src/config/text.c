@@ -162,6 +162,7 @@ static void fault_origin(struct faults *faults, const struct text *text,
 {
 	struct place place = { .file = origin->file };
 
+	faults->incomplete = true;
 	if (!origin->outer) {
 		fault_place(faults, text->line, place, "%s", what);
 		return;
@@ -175,6 +176,7 @@ static void fault_too_large(struct faults *faults, const struct text *text,
 {
 	fault_origin(faults, text, origin,
 		     origin->outer ? "makes the configuration larger than 8 MiB" : "is over 8 MiB");
+	faults->cut = true;
 }
 
 static bool includes_itself(const struct origin *origin)
@@ -268,9 +270,11 @@ static int text_include(struct text *text, struct origin *outer, struct faults *
 	int r;
 
 	r = include_path(outer->file, line, end, &file, ret_rest);
-	if (r == -EINVAL)
+	if (r == -EINVAL) {
+		faults->cut = true;
 		fault_place(faults, text->line, place,
 			    "write @include \"FILE\": in one line, UTF-8, no backslash");
+	}
 	if (r < 0)
 		return r;
 	files = reallocarray(text->files, text->file_count + 1, sizeof(*files));
@@ -287,6 +291,7 @@ static int text_include(struct text *text, struct origin *outer, struct faults *
 		fault_origin(faults, text, &origin, "more than 1000 files");
 	else
 		return text_copy(text, &origin, faults);
+	faults->cut = true;
 	return -EINVAL;
 }
 
@@ -342,6 +347,7 @@ static bool has_nul(struct faults *faults, const struct text *text, const struct
 
 	if (!nul)
 		return false;
+	faults->cut = true;
 	for (const char *at = data; at < nul; at++)
 		place.line += *at == '\n';
 	fault_place(faults, text->line, place, "holds a NUL byte: is it a text file?");
@@ -377,11 +383,13 @@ static int text_copy(struct text *text, struct origin *origin, struct faults *fa
 	}
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	if (origin->state == LEX_STRING || origin->state == LEX_BLOCK_COMMENT)
-		fault_place(faults, text->line,
-			    (struct place){ .file = origin->file, .line = origin->opened },
-			    "%s that begins here does not end in this file",
-			    origin->state == LEX_STRING ? "the string" : "the comment");
+	if (origin->state != LEX_STRING && origin->state != LEX_BLOCK_COMMENT)
+		return 0;
+	faults->cut = true;
+	fault_place(faults, text->line,
+		    (struct place){ .file = origin->file, .line = origin->opened },
+		    "%s that begins here does not end in this file",
+		    origin->state == LEX_STRING ? "the string" : "the comment");
 	return 0;
 }
 

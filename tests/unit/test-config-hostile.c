@@ -230,6 +230,45 @@ START_TEST(numbers_that_libconfig_bends)
 }
 END_TEST
 
+START_TEST(no_fault_hides_the_others)
+{
+	char *told;
+
+	text_write("broken.conf", "log_level = \"loud\";\n@include \"nowhere\"\n");
+	text_write("t.conf", "device = \"\";\n"
+			     "@include \"broken.conf\"\n"
+			     "mqtt = {\n"
+			     "  qos = 010;\n"
+			     "  qos = 7;\n"
+			     "  retian = true;\n"
+			     "  keepalive = 99999999999;\n"
+			     "};\n"
+			     "mqtt = { format = \"xml\"; };\n"
+			     "sensors = ( { name = \"\\x00\"; },\n"
+			     "  { name = \"c\"; drivr = \"file\"; } );\n"
+			     "outputs = ( { name = \"pump\"; chip = \"c\"; line = 2;\n"
+			     "  interlock = [ \"valve\", \"pump\" ]; } );\n");
+	/* but what is missing may be in the file that cannot be read */
+	told = faults_text("t.conf", NULL);
+	ck_assert_str_eq(
+		told,
+		"t.conf:1: device: must not be empty\n"
+		"broken.conf:1: log_level: \"loud\" is not \"debug\", \"info\", \"notice\", "
+		"\"warning\" or \"err\"\n"
+		"broken.conf:2: @include \"nowhere\": cannot be read: No such file or directory\n"
+		"t.conf:4: 010: leave out the leading zero (it means octal to some)\n"
+		"t.conf:5: mqtt.qos: a key that its group has already\n"
+		"t.conf:6: mqtt.retian: unknown key (did you mean \"retain\"?)\n"
+		"t.conf:7: 99999999999: the number is too large (sizes and durations may be "
+		"written as \"5G\", \"90d\")\n"
+		"t.conf:9: mqtt: a key that its group has already\n"
+		"t.conf:10: the string holds a NUL byte (\\x00)\n"
+		"t.conf:11: sensors[1].drivr: unknown key (did you mean \"driver\"?)\n"
+		"t.conf:13: outputs[0].interlock[1]: names the output itself\n");
+	free(told);
+}
+END_TEST
+
 START_TEST(secrets_stay_secret)
 {
 	static const char *const texts[] = {
@@ -380,6 +419,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, what_is_no_file);
 	tcase_add_test(tests, includes_without_end);
+	tcase_add_test(tests, no_fault_hides_the_others);
 	tcase_add_test(tests, sizes_without_end);
 	tcase_add_test(tests, siblings_without_end);
 	tcase_add_test(tests, bytes_that_are_no_text);

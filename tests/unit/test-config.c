@@ -77,9 +77,17 @@ static const struct example root_examples[] = {
 	  "3: mqtt.tls.verify: a key that its group has already\n"
 	  "4: mqtt: a key that its group has already" },
 	{ "sensors = ( { a = 1; }, { b = ( 1, 2 ); a = 2; c = \"b = \"; /* b = */\nb = 2; } );",
+	  "1: sensors[0].name: is missing\n"
+	  "1: sensors[0].driver: is missing\n"
+	  "1: sensors[0].a: unknown key\n"
+	  "1: sensors[1].name: is missing\n"
+	  "1: sensors[1].driver: is missing\n"
+	  "1: sensors[1].a: unknown key\n"
+	  "1: sensors[1].c: unknown key\n"
 	  "2: sensors[1].b: a key that its group has already" },
 	{ "a = ( ( 1 ), ( 2, { x = 1; }, {\nx = 1; x = 2; } ) ); b = 1;",
-	  "2: a[1][2].x: a key that its group has already" },
+	  "1: a: unknown key\n"
+	  "2: a[1][2].x: a key that its group has already" }, /* and no more of that line */
 	{ "a = 1\n\n= 2", "3: syntax error, here or in the line before (a quote, bracket or comma "
 			  "missing or too many?)" },
 };
