@@ -27,10 +27,10 @@ struct faults {
 	const struct text *text;
 	struct fault *list;
 	size_t count, capacity;
-	bool more; /* than FAULTS_MAX */
+	bool more;	 /* than FAULTS_MAX */
 	bool cut;	 /* the text breaks off: what follows cannot be looked at */
 	bool incomplete; /* an included file could not be read: what is missing may be there */
-	size_t of_text;	 /* the first so many are of the text itself, of what is no grammar or no number */
+	size_t of_text;	 /* the first so many are of the text, not of its settings */
 	int error; /* -ENOMEM, once memory ran out: the list is not complete, nothing else is right */
 };
 
