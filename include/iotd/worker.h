@@ -73,7 +73,8 @@ int workers_free(struct workers *workers, int64_t timeout_us);
  * @patience_us: 0: its jobs never run at the same time. Else a shared key, for jobs that do not
  *               mind each other: they run one at a time as long as each is back within about this
  *               time; while one is late, another thread serves the rest. So a file that hangs does
- *               not hold up the others.
+ *               not hold up the others. Results come back together, at most 5 ms or this time after
+ *               their jobs were done.
  * Return: 0; -ENOMEM.
  */
 int worker_key_new(struct worker_key **ret, struct workers *workers, int64_t patience_us);

@@ -272,16 +272,22 @@ static void run_ready(struct reactor *reactor)
 
 /* --- posts ---------------------------------------------------------------------------------- */
 
-void reactor_post(struct reactor *reactor, struct reactor_post *post)
+void reactor_post_several(struct reactor *reactor, struct reactor_post *latest,
+			  struct reactor_post *earliest)
 {
 	struct reactor_post *head = atomic_load_explicit(&reactor->posts, memory_order_relaxed);
 
 	do
-		post->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&reactor->posts, &head, post,
+		earliest->next = head;
+	while (!atomic_compare_exchange_weak_explicit(&reactor->posts, &head, latest,
 						      memory_order_release, memory_order_relaxed));
 	if (!head) /* the first of a batch; cannot fail: the counter stays far from its limit */
 		(void)eventfd_write(reactor->post_fd, 1);
+}
+
+void reactor_post(struct reactor *reactor, struct reactor_post *post)
+{
+	reactor_post_several(reactor, post, post);
 }
 
 void reactor_run_posts(struct reactor *reactor)

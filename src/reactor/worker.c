@@ -10,6 +10,11 @@
  * one hangs. Where one hangs the next may hang as well (a network file system that is away): so
  * the thread that takes over is given a fraction of that time.
  *
+ * Results of a shared key go back together, when it has no more jobs or after some milliseconds: the
+ * reactor would have a turn for each, and where processors are few it would take the one that the
+ * thread is on, so that the last of a thousand files is read twice as late. Where a job is late the
+ * patience timer posts what was done before it.
+ *
  * worker_run() only collects; one deferred call hands a turn's jobs over with one lock, those that are in a
  * hurry first: a thousand that fall due together take some milliseconds. A job that
  * was abandoned before it began is not run: what nobody waits for any more must not reach the
@@ -34,6 +39,7 @@
 
 #define THREADS_MAX 1024
 #define RETRY_US    (100 * USEC_PER_MSEC)
+#define TOGETHER_US (5 * USEC_PER_MSEC) /* for so long a shared key keeps results back */
 #define HURRY	    40 /* part of its patience that a shared key has left when a job was late */
 
 struct job_list {
@@ -44,6 +50,8 @@ struct worker_key {
 	struct workers *workers;
 	struct worker_key *next; /* in the list of ready keys */
 	struct job_list jobs;
+	struct reactor_post *done, *done_first; /* by @next, the latest first; not posted yet */
+	int64_t posted_us;   /* when the latest were that are, or when a thread took the key */
 	bool is_busy;	     /* ready, or a thread is on it that is not late */
 	uint64_t begun;	     /* counts jobs, to see whether the same one still runs */
 	int64_t patience_us; /* 0: one job at a time, whatever it takes */
@@ -146,17 +154,35 @@ static struct worker_job *take_job(struct worker_key *key)
 	return job;
 }
 
+/* with the mutex held */
+static void post_done(struct worker_key *key)
+{
+	struct reactor_post *done = take_ptr(key->done);
+
+	if (done) /* not ours from here on */
+		reactor_post_several(key->workers->reactor, done, key->done_first);
+}
+
 /* with the mutex held, which is let go while a job runs; false: another thread has taken the key
  * over */
 static bool run_next(struct worker_key *key, struct worker_job *job)
 {
 	struct workers *workers = key->workers;
 	uint64_t begun = key->begun;
+	int64_t now_us;
 
 	(void)pthread_mutex_unlock(&workers->mutex);
 	job->result = atomic_load(&job->abandoned) ? -ECANCELED : job->run(job);
-	reactor_post(workers->reactor, &job->post); /* the job is not ours from here on */
+	now_us = clock_monotonic_us();
 	(void)pthread_mutex_lock(&workers->mutex);
+	if (!key->done)
+		key->done_first = &job->post;
+	job->post.next = key->done;
+	key->done = &job->post;
+	if (key->patience_us == 0 || key->begun != begun || now_us > key->posted_us + TOGETHER_US) {
+		post_done(key);
+		key->posted_us = now_us;
+	}
 	return key->begun == begun;
 }
 
@@ -164,6 +190,7 @@ static void serve(struct worker_key *key)
 {
 	struct worker_job *job;
 
+	key->posted_us = clock_monotonic_us();
 	while (!key->workers->is_stopping) {
 		job = take_job(key);
 		if (!job)
@@ -171,6 +198,7 @@ static void serve(struct worker_key *key)
 		if (!run_next(key, job))
 			return;
 	}
+	post_done(key);
 	key->is_busy = false;
 	if (key->jobs.first)
 		key_make_ready(key); /* stopping: workers_free() finds them there */
@@ -316,6 +344,7 @@ static void patience_over(struct reactor_timer *timer)
 	bool has_more;
 
 	(void)pthread_mutex_lock(&workers->mutex);
+	post_done(key); /* what came before a job that is late */
 	has_more = key->is_busy && key->jobs.first;
 	if (has_more && key_is_ready(key)) /* no thread is free, or not yet */
 		watch(key,

@@ -56,7 +56,8 @@ static void (*hand_over)(struct reactor_call *call);
 
 int real_worker_run(struct worker_key *key, struct worker_job *job) REAL(worker_run);
 void real_reactor_defer(struct reactor *reactor, struct reactor_call *call) REAL(reactor_defer);
-void real_reactor_post(struct reactor *reactor, struct reactor_post *post) REAL(reactor_post);
+void real_reactor_post_several(struct reactor *reactor, struct reactor_post *latest,
+			       struct reactor_post *earliest) REAL(reactor_post_several);
 int real_workers_free(struct workers *workers, int64_t timeout_us) REAL(workers_free);
 int real_epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms) REAL(epoll_wait);
 
@@ -64,7 +65,8 @@ int wrap_reactor_new(struct reactor **ret) WRAP(reactor_new);
 int wrap_reactor_run(struct reactor *reactor, struct task *root) WRAP(reactor_run);
 int wrap_worker_run(struct worker_key *key, struct worker_job *job) WRAP(worker_run);
 void wrap_reactor_defer(struct reactor *reactor, struct reactor_call *call) WRAP(reactor_defer);
-void wrap_reactor_post(struct reactor *reactor, struct reactor_post *post) WRAP(reactor_post);
+void wrap_reactor_post_several(struct reactor *reactor, struct reactor_post *latest,
+			       struct reactor_post *earliest) WRAP(reactor_post_several);
 int wrap_workers_free(struct workers *workers, int64_t timeout_us) WRAP(workers_free);
 int wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms) WRAP(epoll_wait);
 int wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *with,
@@ -203,18 +205,23 @@ void wrap_reactor_defer(struct reactor *reactor, struct reactor_call *call)
 	real_reactor_defer(reactor, call);
 }
 
-void wrap_reactor_post(struct reactor *reactor, struct reactor_post *post)
+/* what workers post is jobs, all of it */
+void wrap_reactor_post_several(struct reactor *reactor, struct reactor_post *latest,
+			       struct reactor_post *earliest)
 {
-	struct job *job;
+	struct job *job = NULL;
 
+	(void)reactor;
 	(void)pthread_mutex_lock(&mutex);
-	job = find_job(post);
-	if (job)
+	for (struct reactor_post *post = latest; post;
+	     post = post == earliest ? NULL : post->next) {
+		job = find_job(post);
+		if (!job)
+			days_fail("a worker posts what is no job");
 		job->stage = JOB_DONE;
+	}
 	(void)pthread_cond_broadcast(&changed);
 	(void)pthread_mutex_unlock(&mutex);
-	if (!job)
-		real_reactor_post(reactor, post);
 }
 
 /* --- hanging -------------------------------------------------------------------------------- */
@@ -294,7 +301,7 @@ static size_t post_done(void)
 		}
 		if (jobs[i].is_released)
 			reactor_hold(world.reactor);
-		real_reactor_post(world.reactor, &jobs[i].job->post);
+		real_reactor_post_several(world.reactor, &jobs[i].job->post, &jobs[i].job->post);
 		posted++;
 	}
 	job_count = left;

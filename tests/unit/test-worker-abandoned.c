@@ -155,6 +155,70 @@ START_TEST(late_job_of_a_shared_key_does_not_hold_up_the_others)
 }
 END_TEST
 
+START_TEST(results_of_a_shared_key_do_not_wait_for_one_that_is_late)
+{
+	struct work quick[4], hung = work_make(4);
+	struct worker_key *shared;
+
+	ck_assert_int_eq(worker_key_new(&shared, workers, 2000), 0);
+	for (int i = 0; i < 4; i++) {
+		quick[i] = work_make(i);
+		hand(&quick[i], shared);
+	}
+	hung.gate = &gate;
+	hand(&hung, shared);
+	while (quick[3].got == 1)
+		run_turn();
+	ck_assert(!worker_job_is_idle(&hung.job));
+	(void)sem_post(&gate);
+	while (hung.got == 1)
+		run_turn();
+	worker_key_free(shared);
+	for (int i = 0; i < 4; i++)
+		release(&quick[i]);
+	release(&hung);
+}
+END_TEST
+
+static int does_work(struct work *work)
+{
+	int64_t began_us = clock_monotonic_us();
+
+	while (clock_monotonic_us() < began_us + 50)
+		;
+	return work->result;
+}
+
+START_TEST(results_of_a_shared_key_come_together)
+{
+	struct work works[200];
+	struct worker_key *shared;
+	int64_t began_us;
+	int back = 0, turns = 0; /* that bring something */
+
+	ck_assert_int_eq(worker_key_new(&shared, workers, 3600 * USEC_PER_SEC), 0);
+	for (int i = 0; i < 200; i++) {
+		works[i] = work_make(i);
+		works[i].does = does_work;
+		hand(&works[i], shared);
+	}
+	began_us = clock_monotonic_us();
+	while (back < 200) {
+		int before = back;
+
+		run_turn();
+		while (back < 200 && works[back].got != 1)
+			back++;
+		turns += back > before;
+	}
+	/* those of each 5 ms, and the rest, of which a turn may see a part */
+	ck_assert_int_le(turns, 2 + (clock_monotonic_us() - began_us) / 5000);
+	for (int i = 0; i < 200; i++)
+		release(&works[i]);
+	worker_key_free(shared);
+}
+END_TEST
+
 START_TEST(many_late_jobs_of_a_shared_key_cost_little_more_than_one)
 {
 	struct work hung[6], other = work_make(10);
@@ -284,6 +348,8 @@ TCase *late_cases(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, time_out_abandons_a_job);
 	tcase_add_test(cases, late_job_of_a_shared_key_does_not_hold_up_the_others);
+	tcase_add_test(cases, results_of_a_shared_key_do_not_wait_for_one_that_is_late);
+	tcase_add_test(cases, results_of_a_shared_key_come_together);
 	tcase_add_test(cases, many_late_jobs_of_a_shared_key_cost_little_more_than_one);
 	tcase_add_test(cases, jobs_of_a_shared_key_run_one_at_a_time_while_none_is_late);
 	tcase_add_loop_test(cases, pool_with_a_late_shared_key_can_be_freed, 0, 2);
