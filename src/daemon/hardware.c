@@ -16,8 +16,12 @@
 #include "iotd/log.h"
 #include "iotd/sim.h"
 
-/* plain files are read one after another by one thread, unless one takes longer than this */
+/* plain files are read one after another by one thread, unless one takes longer than this... */
 #define FILE_PATIENCE_US (20 * USEC_PER_MSEC)
+
+/* ...or there are more than these, which take 2 ms: then by as many as there are processors */
+#define FILES_OF_KEY  512
+#define FILE_KEYS_MAX 8
 
 struct bus {
 	SLIST_ENTRY(bus) link;
@@ -44,7 +48,8 @@ struct bound {
 struct hardware {
 	struct workers *workers;
 	bool simulate;
-	struct worker_key *files;
+	struct worker_key *files[FILE_KEYS_MAX];
+	size_t file_keys, file_sources;
 	SLIST_HEAD(, bus) buses;
 	SLIST_HEAD(, chip) chips;
 };
@@ -200,6 +205,20 @@ void hardware_reserve_descriptors(const struct settings *settings)
 			    wanted);
 }
 
+static int file_keys_new(struct hardware *hardware, struct workers *workers)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int r = 0;
+
+	while (r == 0 && hardware->file_keys < FILE_KEYS_MAX &&
+	       (hardware->file_keys == 0 || (long)hardware->file_keys < processors)) {
+		r = worker_key_new(&hardware->files[hardware->file_keys], workers,
+				   FILE_PATIENCE_US);
+		hardware->file_keys += r == 0;
+	}
+	return r;
+}
+
 int hardware_new(struct hardware **ret, struct workers *workers, struct workers *file_workers,
 		 const struct settings *settings, bool simulate)
 {
@@ -218,7 +237,7 @@ int hardware_new(struct hardware **ret, struct workers *workers, struct workers 
 		log_error("%s", fault);
 		return r;
 	}
-	r = worker_key_new(&hardware->files, file_workers, FILE_PATIENCE_US);
+	r = file_keys_new(hardware, file_workers);
 	if (r == 0)
 		r = hardware_update(hardware, &none, settings);
 	if (r < 0)
@@ -244,7 +263,8 @@ struct hardware *hardware_free(struct hardware *hardware)
 		SLIST_REMOVE_HEAD(&hardware->buses, link);
 		bus_free(bus);
 	}
-	worker_key_free(hardware->files);
+	for (size_t i = 0; i < hardware->file_keys; i++)
+		worker_key_free(hardware->files[i]);
 	free(hardware);
 	return NULL;
 }
@@ -282,6 +302,11 @@ static int bind_device(struct hardware *hardware, struct bus *bus, uint16_t addr
 	return 0;
 }
 
+static struct worker_key *next_file_key(struct hardware *hardware)
+{
+	return hardware->files[hardware->file_sources++ / FILES_OF_KEY % hardware->file_keys];
+}
+
 int hardware_source(struct hardware *hardware, const struct sensor_settings *sensor,
 		    struct source **ret, struct worker_key **ret_key)
 {
@@ -302,7 +327,7 @@ int hardware_source(struct hardware *hardware, const struct sensor_settings *sen
 		return r;
 	}
 	(*ret)->owner = bound ? &bound->owner : NULL;
-	*ret_key = bus ? bus->key : hardware->files;
+	*ret_key = bus ? bus->key : next_file_key(hardware);
 	return 0;
 }
 
