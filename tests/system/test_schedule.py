@@ -5,11 +5,14 @@ A reading's own time tells when the file was read. The schedule is a grid of the
 unknown start; the earliest reading of all gives the grid's phase, and lateness is the way from it.
 """
 
+import contextlib
 import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -19,21 +22,43 @@ SLOW_ONES, FAST_ONES = 1000, 100
 SECONDS = 10
 
 # "On an idle machine": the broker and the client are load of ours and must not count.
-FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
+FIRST = ("chrt", "-f", "10") if os.geteuid() == 0 else ()
 
-# How late this machine lets anybody be just now: a process that has 2 ms of work every 20 ms.
-SLEEPER = """
-import sys, time
-late, due = [], time.monotonic()
-for _ in range(int(sys.argv[1]) * 50):
-    due += 0.02
-    time.sleep(max(0, due - time.monotonic()))
-    spent = time.process_time()
-    while time.process_time() - spent < 0.002:
-        pass
-    late.append(time.monotonic() - due - 0.002)
-print(sorted(late)[len(late) * 99 // 100])
+# Nor must the moments in which nobody could run: on each processor one looks at the clock every
+# millisecond, before everybody else, and tells when it came more than one too late.
+WATCHER = ("chrt", "-f", "20") if os.geteuid() == 0 else ()
+WATCH = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+now = time.time()
+end = now + float(sys.argv[2])
+while now < end:
+    due = now + 0.001
+    time.sleep(max(0, due - time.time()))
+    now = time.time()
+    if now > due + 0.001:
+        print(due, now)
 """
+
+
+@contextlib.contextmanager
+def stalls_of_the_machine(seconds):
+    """What is yielded has every (begin, end) of a stall behind the with block."""
+    stalls = []
+    with contextlib.ExitStack() as stack:
+        watchers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*WATCHER, sys.executable, "-c", WATCH, str(cpu), str(seconds)],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for cpu in os.sched_getaffinity(0)
+        ]
+        yield stalls
+        for watcher in watchers:
+            stalls += [tuple(map(float, line.split())) for line in watcher.stdout]
 
 
 def lateness(times, interval):
@@ -46,6 +71,15 @@ def lateness(times, interval):
     return [phase - first for phase in turned]
 
 
+def undisturbed(times, late, stalls):
+    """The lateness of those between whose due time and time the machine did not stall."""
+    return [
+        by
+        for time, by in zip(times, late)
+        if not any(begin < time + 0.001 and time - by < end for begin, end in stalls)
+    ]
+
+
 def percentile(numbers, percent):
     return sorted(numbers)[min(len(numbers) - 1, int(len(numbers) * percent / 100))]
 
@@ -54,18 +88,24 @@ def test_lateness_is_measured_from_the_grid():
     assert lateness([1.0, 2.0, 3.0], 1) == [0, 0, 0]
     assert lateness([0.999, 2.001], 1) == pytest.approx([0, 0.002])
     assert percentile(range(1000), 99) == 990
+    assert undisturbed([1.004, 2.002, 3.05], [0.004, 0.002, 0.05], [(3.01, 3.02)]) == [0.004, 0.002]
+
+
+@pytest.fixture
+def memory():
+    """A folder in memory, where sysfs and procfs are as well: nobody waits for a disk there."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(name="load")
-def fixture_load(iotd, broker, clients, tmp_path):
+def fixture_load(iotd, broker, clients, memory):
     """Start the load; the client hears it at QoS 0 to be no burden."""
-    folder = tmp_path / "values"
-    folder.mkdir()
     for number in range(SLOW_ONES + FAST_ONES):
-        (folder / f"f{number}").write_text(f"{number}\n", encoding="ascii")
+        (memory / f"f{number}").write_text(f"{number}\n", encoding="ascii")
     client = clients(broker.port, qos=0, subscribe="iotd/test/#")
     sensors = [
-        file_sensor(folder / f"f{n}", interval="1s" if n < SLOW_ONES else "100ms")
+        file_sensor(memory / f"f{n}", interval="1s" if n < SLOW_ONES else "100ms")
         for n in range(SLOW_ONES + FAST_ONES)
     ]
     return iotd(sensors=sensors, prefix=FIRST), client
@@ -74,14 +114,11 @@ def fixture_load(iotd, broker, clients, tmp_path):
 @pytest.mark.slow
 def test_a_thousand_sensors_keep_their_schedule(load):
     daemon, client = load
-    command = [*FIRST, sys.executable, "-c", SLEEPER, str(SECONDS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeper:
+    with stalls_of_the_machine(SECONDS) as stalls:
         rounds = SECONDS * 10
         client.wait(f"sensor/f{SLOW_ONES}", count=rounds, timeout=SECONDS + PATIENCE)
         client.settle()
-        machine = float(sleeper.stdout.read())
-    print(f"this machine: p99 {machine * 1000:.1f} ms late")
-    limit = 0.005 if machine < 0.0015 else 0.05  # the promise is for an idle machine
+    print(f"this machine: {len(stalls)} stalls, {sum(e - b for b, e in stalls) * 1000:.0f} ms")
 
     times = defaultdict(list)
     for message in client.all("sensor/+"):
@@ -99,9 +136,12 @@ def test_a_thousand_sensors_keep_their_schedule(load):
         grids[interval].extend(own)
     for interval, all_times in grids.items():
         late = lateness(all_times, interval)
-        p99 = percentile(late, 99)
+        calm = undisturbed(all_times, late, stalls)
+        limit = 0.005 if len(calm) > len(late) / 2 else 0.05  # the promise is for an idle machine
+        p99 = percentile(calm if limit == 0.005 else late, 99)
         p50 = percentile(late, 50)
-        print(f"{interval} s: p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms late")
+        print(f"{interval} s: p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms late; "
+              f"{len(late) - len(calm)} of {len(late)} met a stall")
         assert p99 < limit * SLOW, (interval, p99)
 
         # Drift: the grid of the last second against the grid of the first.
@@ -109,6 +149,9 @@ def test_a_thousand_sensors_keep_their_schedule(load):
         early = [l for t, l in zip(all_times, late) if t < begin + 2]
         final = [l for t, l in zip(all_times, late) if t > end - 2]
         assert abs(percentile(final, 50) - percentile(early, 50)) < limit * SLOW
+    tasks = Path(f"/proc/{daemon.pid}/task").glob("*/comm")
+    threads = [task.read_text(encoding="ascii").strip() for task in tasks]
+    assert threads.count("iotd-file") >= min(3, os.cpu_count())  # 512 files each
     assert daemon.running
 
 
