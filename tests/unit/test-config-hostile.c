@@ -245,7 +245,7 @@ START_TEST(no_fault_hides_the_others)
 			     "};\n"
 			     "mqtt = { format = \"xml\"; };\n"
 			     "sensors = ( { name = \"\\x00\"; },\n"
-			     "  { name = \"c\"; drivr = \"file\"; } );\n"
+			     "  { name = \"c\"; drver = \"file\"; } );\n"
 			     "outputs = ( { name = \"pump\"; chip = \"c\"; line = 2;\n"
 			     "  interlock = [ \"valve\", \"pump\" ]; } );\n");
 	/* but what is missing may be in the file that cannot be read */
@@ -263,7 +263,7 @@ START_TEST(no_fault_hides_the_others)
 		"written as \"5G\", \"90d\")\n"
 		"t.conf:9: mqtt: a key that its group has already\n"
 		"t.conf:10: the string holds a NUL byte (\\x00)\n"
-		"t.conf:11: sensors[1].drivr: unknown key (did you mean \"driver\"?)\n"
+		"t.conf:11: sensors[1].drver: unknown key (did you mean \"driver\"?)\n"
 		"t.conf:13: outputs[0].interlock[1]: names the output itself\n");
 	free(told);
 }
