@@ -13,20 +13,24 @@
 #include "iotd/service.h"
 
 #define DEFAULT_CONFIG "/etc/iotd.conf"
+#define CONFIG_FOLDER  "/etc/iotd/" /* of instances */
 
 enum action {
 	ACTION_RUN,
 	ACTION_CHECK,
 	ACTION_ONCE,
 	ACTION_LIST_DRIVERS,
+	ACTION_SCAN,
 	ACTION_VERSION,
 	ACTION_HELP
 };
 
 struct options {
 	enum action action;
-	const char *config;
-	int log_level; /* -1: the file's */
+	const char *config; /* NULL: not given */
+	char instance_config[sizeof(CONFIG_FOLDER) + NAME_LENGTH + sizeof(".conf")];
+	const char *bus; /* to scan; NULL: all */
+	int log_level;	 /* -1: the file's */
 	struct daemon_options daemon;
 };
 
@@ -35,10 +39,13 @@ static const char help[] =
 	"Reads sensors and GPIO lines, publishes them over MQTT, obeys commands.\n"
 	"\n"
 	"  -c, --config FILE      configuration file (default " DEFAULT_CONFIG ")\n"
+	"      --instance NAME    one of several: " CONFIG_FOLDER
+	"NAME.conf, org.iotd1.NAME on D-Bus\n"
 	"  -t, --check            check the configuration and exit\n"
 	"  -1, --once             read every sensor and input once, print and exit\n"
 	"  -s, --simulate         emulate I2C buses and GPIO chips\n"
 	"  -l, --list-drivers     list the drivers, one a line, and exit\n"
+	"      --scan [BUS]       find I2C chips, print the configuration for them and exit\n"
 	"      --log-level LEVEL  debug, info (default), notice, warning or err\n"
 	"  -V, --version          print the version and exit\n"
 	"  -h, --help             print this help and exit\n"
@@ -49,6 +56,12 @@ static int bad_usage(const char *what, const char *word)
 {
 	(void)fprintf(stderr, "iotd: %s%s; try \"iotd --help\"\n", what, word);
 	return EX_USAGE;
+}
+
+/* what systemd may have in %i, as far as it is part of a file's name */
+static bool is_instance(const char *text)
+{
+	return *text && *text != '.' && strlen(text) <= NAME_LENGTH && !strchr(text, '/');
 }
 
 static int set_option(struct options *options, int letter)
@@ -69,10 +82,17 @@ static int set_option(struct options *options, int letter)
 	case 'l':
 		options->action = ACTION_LIST_DRIVERS;
 		return 0;
+	case 'S':
+		options->action = ACTION_SCAN;
+		options->bus = optarg;
+		return 0;
 	case 'L':
 		options->log_level = log_level_from_name(optarg);
 		options->daemon.has_log_level = true;
 		return options->log_level < 0 ? bad_usage("unknown log level: ", optarg) : 0;
+	case 'I':
+		options->daemon.instance = optarg;
+		return is_instance(optarg) ? 0 : bad_usage("no name for an instance: ", optarg);
 	case 'V':
 		options->action = ACTION_VERSION;
 		return 0;
@@ -84,14 +104,27 @@ static int set_option(struct options *options, int letter)
 	}
 }
 
+static void set_config(struct options *options)
+{
+	const char *instance = options->daemon.instance;
+
+	if (options->config)
+		return;
+	options->config = instance ? options->instance_config : DEFAULT_CONFIG;
+	(void)snprintf(options->instance_config, sizeof(options->instance_config), "%s%s.conf",
+		       CONFIG_FOLDER, instance ? instance : "");
+}
+
 static int parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "instance", required_argument, NULL, 'I' },
 		{ "check", no_argument, NULL, 't' },
 		{ "once", no_argument, NULL, '1' },
 		{ "simulate", no_argument, NULL, 's' },
 		{ "list-drivers", no_argument, NULL, 'l' },
+		{ "scan", optional_argument, NULL, 'S' },
 		{ "log-level", required_argument, NULL, 'L' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -99,12 +132,16 @@ static int parse_options(struct options *options, int argc, char **argv)
 	};
 	int letter, r;
 
-	*options = (struct options){ .config = DEFAULT_CONFIG, .log_level = -1 };
+	*options = (struct options){ .log_level = -1 };
 	while ((letter = getopt_long(argc, argv, "c:t1slVh", names, NULL)) != -1) {
 		r = set_option(options, letter);
 		if (r != 0 || options->action == ACTION_VERSION || options->action == ACTION_HELP)
 			return r; /* who asks for help gets it, whatever else the line says */
 	}
+	/* getopt takes an optional argument only behind a "=" */
+	if (optind < argc && options->action == ACTION_SCAN && !options->bus)
+		options->bus = argv[optind++];
+	set_config(options);
 	return optind < argc ? bad_usage("unexpected argument: ", argv[optind]) : 0;
 }
 
@@ -113,11 +150,16 @@ static int load(struct settings **ret, const struct options *options)
 {
 	static const struct log_fields refused = { .message_id = MESSAGE_ID_CONFIG_REFUSED };
 	struct config_faults faults = { 0 };
+	bool is_check = options->action == ACTION_CHECK;
 	int r;
 
-	r = config_load(ret, options->config, &faults);
+	if (options->log_level >= 0)
+		log_set_level(options->log_level);
+	daemon_load_drivers(options->config, is_check);
+	r = is_check ? config_check(ret, options->config, &faults)
+		     : config_load(ret, options->config, &faults);
 	for (size_t i = 0; i < faults.count; i++) {
-		if (options->action == ACTION_CHECK)
+		if (is_check)
 			(void)fprintf(stderr, "%s\n", faults.lines[i]);
 		else
 			log_error("%s", faults.lines[i]);
@@ -185,6 +227,18 @@ static int run(const struct options *options)
 	return run_daemon(take_ptr(settings), &options->daemon);
 }
 
+static int scan(const struct options *options)
+{
+	int r;
+
+	if (options->log_level >= 0)
+		log_set_level(options->log_level);
+	r = daemon_scan(options->bus, &options->daemon, stdout);
+	if (r == -EINVAL)
+		return bad_usage("no I2C bus (i2c-1, 1 or /dev/i2c-1): ", options->bus);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -196,7 +250,11 @@ int main(int argc, char **argv)
 		return r;
 	switch (options.action) {
 	case ACTION_LIST_DRIVERS:
+		daemon_load_drivers(options.config, true);
 		daemon_list_drivers(stdout);
+		break;
+	case ACTION_SCAN:
+		r = scan(&options);
 		break;
 	case ACTION_VERSION:
 		(void)printf("iotd %s\n", IOTD_VERSION);

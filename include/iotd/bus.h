@@ -7,10 +7,12 @@
  * block and belong on a worker, one at a time a bus, unless it says otherwise.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "iotd/i2c.h"
 #include "iotd/settings.h"
 
 /* --- I2C ------------------------------------------------------------------------------------ */
@@ -32,9 +34,12 @@ struct i2c_ops {
 	void (*free)(struct i2c_bus *bus);
 };
 
-/** struct i2c_bus - an adapter; embedded in its kind */
+#define I2C_ADDRESSES 0x80
+
+/** struct i2c_bus - an adapter; embedded in its kind, and zeroed but for @ops */
 struct i2c_bus {
 	const struct i2c_ops *ops;
+	atomic_uint bound[I2C_ADDRESSES]; /* devices at each address: see i2c_is_bound() */
 };
 
 /**
@@ -48,13 +53,6 @@ int i2c_bus_new(struct i2c_bus **ret, const struct i2c_settings *settings);
 /** i2c_bus_free() - NULL is fine. Returns NULL. No transfer may be under way */
 struct i2c_bus *i2c_bus_free(struct i2c_bus *bus);
 
-/** struct i2c_device - one address on a bus; the bus must outlive it */
-struct i2c_device {
-	struct i2c_bus *bus;
-	uint16_t address;
-	const char *bus_name; /* for messages: "/dev/i2c-1"; a copy */
-};
-
 /** i2c_device_new() - bind to one address. Return: 0; -EINVAL @address not in 0x08..0x77; -ENOMEM. Any thread */
 int i2c_device_new(struct i2c_device **ret, struct i2c_bus *bus, const char *bus_name,
 		   uint16_t address);
@@ -62,35 +60,16 @@ int i2c_device_new(struct i2c_device **ret, struct i2c_bus *bus, const char *bus
 /** i2c_device_free() - NULL is fine. Returns NULL */
 struct i2c_device *i2c_device_free(struct i2c_device *device);
 
+/** i2c_is_bound() - does somebody in this process use @address (.. 0x7f) of @bus? Any thread */
+bool i2c_is_bound(struct i2c_bus *bus, uint16_t address);
+
 /**
- * i2c_write() - START, address, @length bytes, STOP
- * @length: 1 .. 8192; 1 .. 33 on an adapter that only knows SMBus (the first byte is the command then)
+ * i2c_device_describe_error() - what a transfer's @error means and what to do now, for a person
  *
- * Return: 0; -ENXIO no chip answered (NACK; the kernel's ENODEV and EREMOTEIO are mapped to it);
- * -ETIMEDOUT the bus hangs; -EBUSY a kernel driver owns the address; -ENOENT no such adapter, or it
- * was unplugged; -EACCES; -EOPNOTSUPP the adapter cannot do this, or the node is none; -EINVAL;
- * -ENOMEM; -EIO, also for a lost arbitration: never -EAGAIN, which in a driver means "still converting".
+ * Of -EBUSY, -ENOENT and -EACCES, which are of the host, not of the chip. Reads sysfs, so on a
+ * worker. Return: true; false, and @ret is "", for others.
  */
-int i2c_write(struct i2c_device *device, const void *data, size_t length);
-
-/** i2c_read() - START, address, read @length bytes, STOP. Return: as i2c_write() */
-int i2c_read(struct i2c_device *device, void *data, size_t length);
-
-/** i2c_write_read() - write, repeated START, read: how most chips read a register. Return: as i2c_write() */
-int i2c_write_read(struct i2c_device *device, const void *out, size_t out_length, void *in,
-		   size_t in_length);
-
-/** i2c_read_registers() - @length bytes from 8-bit register @first on. Return: as i2c_write() */
-int i2c_read_registers(struct i2c_device *device, uint8_t first, void *data, size_t length);
-
-/** i2c_write_register() - one byte into an 8-bit register. Return: as i2c_write() */
-int i2c_write_register(struct i2c_device *device, uint8_t reg, uint8_t value);
-
-/**
- * i2c_device_describe_owner() - after -EBUSY: which kernel driver owns the address, and which iio or
- * hwmon device has the chip's values instead, in words for a person. Reads sysfs, so on a worker
- */
-void i2c_device_describe_owner(const struct i2c_device *device, char *ret, size_t size);
+bool i2c_device_describe_error(const struct i2c_device *device, int error, char *ret, size_t size);
 
 static inline void i2c_bus_freep(struct i2c_bus **bus)
 {

@@ -24,6 +24,9 @@ int64_t clock_boottime_us(void);
  */
 int64_t clock_monotonic_us(void);
 
+/** clock_slept_us() - what the host spent in suspend since boot, to some microseconds; from any thread */
+int64_t clock_slept_us(void);
+
 /** clock_realtime_us() - microseconds since 1970-01-01 UTC; steps when somebody sets the clock */
 int64_t clock_realtime_us(void);
 

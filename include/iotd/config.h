@@ -28,6 +28,20 @@ struct config_faults {
  */
 int config_load(struct settings **ret, const char *file, struct config_faults *faults);
 
+/**
+ * config_check() - the same for a person who asks: what iotd could start without, and try again, is a fault too
+ *
+ * That is the folder of stats.textfile. Return: as config_load().
+ */
+int config_check(struct settings **ret, const char *file, struct config_faults *faults);
+
+/**
+ * config_driver_dir() - what @file says of driver_dir, alone, for the drivers are to be there before it is loaded
+ * @ret: the caller's; where the file cannot be read, or has it wrong, the default: config_load() tells
+ * Reads files, so it may block. Return: 0; -ENOMEM.
+ */
+int config_driver_dir(char **ret, const char *file);
+
 /** config_faults_free() - leaves it empty */
 void config_faults_free(struct config_faults *faults);
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "iotd/bus.h"
-#include "iotd/driver.h"
 #include "iotd/settings.h"
+#include "iotd/source.h"
 #include "iotd/worker.h"
 
 struct sensor;
@@ -22,7 +22,7 @@ struct device_events {
 	/** a reading to publish, or one that a command asked for; valid during the call */
 	void (*reading)(struct device_events *events, const struct sensor_settings *settings,
 			const struct reading *reading);
-	/** a reading of a counter to publish; valid during the call */
+	/** a reading of an input's count or on_time to publish; valid during the call */
 	void (*count)(struct device_events *events, const struct input_settings *settings,
 		      const struct reading *reading);
 	/** a device went online or offline; also once at its first try */
@@ -36,6 +36,24 @@ struct device_events {
 	 */
 	void (*bus)(struct device_events *events, const struct sensor_settings *settings,
 		    bool hangs);
+	/**
+	 * what an input has counted has changed: input_count() tells it; ten times a second at most
+	 *
+	 * NULL: nothing is kept, and a total begins at 0.
+	 */
+	void (*counted)(struct device_events *events);
+	/**
+	 * the channels of a sensor are known now, or are others: sensor_is_news()
+	 *
+	 * NULL: nobody listens.
+	 */
+	void (*channels)(struct device_events *events, const char *name);
+	/**
+	 * a device that is offline was tried again in vain: the fault may be another one
+	 *
+	 * NULL: nobody listens.
+	 */
+	void (*fault)(struct device_events *events, enum device_kind kind, const char *name);
 };
 
 /** struct line_times - what is to move an output later, by reactor_now()'s clock, which all processes share */
@@ -72,6 +90,7 @@ struct device_parts {
 	struct stats *stats;
 	int64_t epoch_us;	  /* reactor time that schedules are multiples from */
 	struct line_store *store; /* NULL: lines end with the process */
+	bool is_once;		  /* --once: nobody tries again, so no message says so */
 };
 
 /* --- channels: from a driver's numbers to what is published ---------------------------------- */
@@ -100,6 +119,13 @@ void channel_filter_forget(struct channel_filter *filter);
 
 /** channel_filter_channels() - the channels as they are published: the configuration's units and digits */
 const struct channel *channel_filter_channels(const struct channel_filter *filter);
+
+/**
+ * channel_filter_sample() - what was given to channel_filter_publish() last: one a channel, NAN if it had none
+ * @ret_time_us: CLOCK_REALTIME of it; 0: there is none yet
+ * Return: the filter's; NULL there is none yet.
+ */
+const double *channel_filter_sample(const struct channel_filter *filter, int64_t *ret_time_us);
 
 /**
  * channel_filter_scale() - apply scale, offset and limits to what collect() gave
@@ -161,6 +187,12 @@ const struct sensor_settings *sensor_settings(const struct sensor *sensor);
 /** sensor_info() - its line of the list; no channels while its source is opened for the first time */
 void sensor_info(const struct sensor *sensor, struct device_info *ret);
 
+/** sensor_is_news() - its channels or its interval are not those of when sensor_set_news() was told false */
+bool sensor_is_news(const struct sensor *sensor);
+
+/** sensor_set_news() - see sensor_is_news() */
+void sensor_set_news(struct sensor *sensor, bool is_news);
+
 /** sensor_deadline() - reactor time by which its task must have gone on; the watchdog's measure of progress */
 int64_t sensor_deadline(const struct sensor *sensor);
 
@@ -191,6 +223,27 @@ int input_state(const struct input *input, struct state *ret);
 
 /** input_read_counter() - a counter's reading, also published. Return: 0; -ENODATA offline; -ENOTSUP no counter */
 int input_read_counter(struct input *input, struct reading *ret);
+
+/**
+ * input_count() - what it has counted up to now, to be kept
+ * @ret_is_whole: it is all; false: what came in this run, as the rest is not known: see input_restore()
+ * Return: 0; -ENOTSUP neither count nor on_time.
+ */
+int input_count(struct input *input, struct count *ret, bool *ret_is_whole);
+
+/**
+ * input_restore() - what was kept of it, and what it has counted since: it goes on from @count
+ * @is_whole: as input_count() told, and as is known by now
+ */
+void input_restore(struct input *input, const struct count *count, bool is_whole);
+
+/**
+ * input_set_total() - its total is @total from now on; a reading with it is published if it is online
+ * @total:      0 .. 1e15, in its unit; on_time: seconds
+ * @ret_before: what it was; -ENODATA: in this run
+ * Return: 0; -ENODATA it is set, but what it was is not known; -ENOTSUP neither count nor on_time; -ERANGE.
+ */
+int input_set_total(struct input *input, double total, double *ret_before);
 
 /* --- outputs -------------------------------------------------------------------------------- */
 

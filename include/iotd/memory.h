@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+/* a sanitizer looks at all that is allocated and freed */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMORY_IS_SANITIZED 1
+#endif
+#endif
+#ifndef MEMORY_IS_SANITIZED
+#define MEMORY_IS_SANITIZED 0
+#endif
+
 /**
  * memory_use_little() - small stacks for threads, one heap for all of them
  *

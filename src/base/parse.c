@@ -105,6 +105,36 @@ int parse_size(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* both fit a double exactly, so that the one division rounds as it must */
+#define DECIMAL_DIGITS 15
+
+bool parse_decimal(const char *text, double *ret)
+{
+	static const double powers[DECIMAL_DIGITS + 1] = { 1e0,	 1e1,  1e2,  1e3, 1e4,	1e5,
+							   1e6,	 1e7,  1e8,  1e9, 1e10, 1e11,
+							   1e12, 1e13, 1e14, 1e15 };
+	bool is_negative = *text == '-', has_point = false;
+	unsigned int digits = 0, decimals = 0;
+	int64_t number = 0;
+	double value;
+
+	for (text += is_negative || *text == '+'; *text != '\0'; text++) {
+		if (*text == '.' && !has_point) {
+			has_point = true;
+			continue;
+		}
+		if (!is_digit(*text) || ++digits > DECIMAL_DIGITS)
+			return false;
+		number = number * 10 + (*text - '0');
+		decimals += has_point;
+	}
+	if (digits == 0)
+		return false;
+	value = (double)number / powers[decimals];
+	*ret = is_negative ? -value : value;
+	return true;
+}
+
 int parse_state(const char *text, size_t length, bool *ret_on)
 {
 	static const struct {

@@ -43,14 +43,22 @@ int i2c_device_new(struct i2c_device **ret, struct i2c_bus *bus, const char *bus
 		.address = address,
 		.bus_name = memcpy(device + 1, bus_name, length),
 	};
+	(void)atomic_fetch_add(&bus->bound[address], 1);
 	*ret = device;
 	return 0;
 }
 
 struct i2c_device *i2c_device_free(struct i2c_device *device)
 {
+	if (device)
+		(void)atomic_fetch_sub(&device->bus->bound[device->address], 1);
 	free(device);
 	return NULL;
+}
+
+bool i2c_is_bound(struct i2c_bus *bus, uint16_t address)
+{
+	return atomic_load(&bus->bound[address]) > 0;
 }
 
 static int i2c_transfer(struct i2c_device *device, struct i2c_transfer *transfers, size_t count)

@@ -115,6 +115,13 @@ void load_broker(struct load *load, const config_setting_t *setting, struct brok
 			 "holds an \"@\": give user and password by username and password_file");
 		return;
 	}
+	if (strncmp(url, "ws://", 5) == 0 || strncmp(url, "wss://", 6) == 0) {
+		fault_at(&load->faults, setting,
+			 "%s is MQTT over a websocket, which libmosquitto does not have: use the "
+			 "broker's port for mqtt:// or mqtts://",
+			 fault_quote(written, url));
+		return;
+	}
 	while (i < ARRAY_SIZE(schemes) &&
 	       strncmp(url, schemes[i].prefix, strlen(schemes[i].prefix)) != 0)
 		i++;

@@ -11,6 +11,7 @@
 
 #include "load.h"
 
+#include "iotd/compat.h"
 #include "iotd/parse.h"
 
 /* struct claim - @setting NULL: iotd's own */
@@ -214,6 +215,52 @@ static void check_lines(struct load *load)
 	claims_check(load, &claims);
 }
 
+/* claim_aliases() - Return: how many channels of the sensor have one */
+static size_t claim_aliases(struct load *load, struct claims *claims, size_t index)
+{
+	const struct sensor_settings *sensor = &load->settings->sensors[index];
+	const config_setting_t *group = element(load, "sensors", index), *channel, *alias;
+	size_t count = 0;
+
+	for (size_t i = 0; i < sensor->channel_count; i++) {
+		if (!sensor->channels[i].alias)
+			continue;
+		channel = config_setting_get_member(group, sensor->channels[i].name);
+		alias = config_setting_get_member(channel ? channel : group, "alias");
+		claim(load, claims, alias ? alias : group, index, "topic \"%s/sensor/%s\"",
+		      load->settings->mqtt.topic, sensor->channels[i].alias);
+		count++;
+	}
+	return count;
+}
+
+/* claim_sensor_topic() - with mqtt-io's topics each channel has one, and aliases replace the sensor's */
+static void claim_sensor_topic(struct load *load, struct claims *claims, size_t index)
+{
+	const struct sensor_settings *sensor = &load->settings->sensors[index];
+
+	if (compat_is_mqtt_io(&load->settings->mqtt) && claim_aliases(load, claims, index) > 0)
+		return;
+	if (sensor->topic)
+		claim(load, claims, member(load, "sensors", index, "topic"), index, "topic \"%s\"",
+		      sensor->topic);
+}
+
+/* claim_count_topic() - a counter's is that of its state, but with mqtt-io's topics it is a sensor */
+static void claim_count_topic(struct load *load, struct claims *claims, size_t index)
+{
+	const struct settings *settings = load->settings;
+	const struct input_settings *input = &settings->inputs[index];
+
+	if (!input->count_topic)
+		return;
+	if (compat_is_mqtt_io(&settings->mqtt))
+		claim(load, claims, NULL, index, "topic \"%s/sensor/%s\"", settings->mqtt.topic,
+		      input->name);
+	else if (!input->count)
+		claim(load, claims, NULL, index, "topic \"%s\"", input->count_topic);
+}
+
 /* check_topics() - a sensor's own topic must be nobody else's */
 static void check_topics(struct load *load)
 {
@@ -227,17 +274,18 @@ static void check_topics(struct load *load)
 	for (size_t i = 0; i < settings->sensor_count; i++) {
 		const struct sensor_settings *sensor = &settings->sensors[i];
 
-		if (sensor->topic)
-			claim(load, &claims, member(load, "sensors", i, "topic"), i, "topic \"%s\"",
-			      sensor->topic);
+		claim_sensor_topic(load, &claims, i);
 		if (sensor->name)
 			claim(load, &claims, NULL, i, "topic \"%s/sensor/%s/status\"", prefix,
 			      sensor->name);
 	}
-	for (size_t i = 0; i < settings->input_count; i++)
-		if (settings->inputs[i].name)
-			claim(load, &claims, NULL, i, "topic \"%s/input/%s\"", prefix,
-			      settings->inputs[i].name);
+	for (size_t i = 0; i < settings->input_count; i++) {
+		const struct input_settings *input = &settings->inputs[i];
+
+		if (input->name)
+			claim(load, &claims, NULL, i, "topic \"%s/input/%s\"", prefix, input->name);
+		claim_count_topic(load, &claims, i);
+	}
 	for (size_t i = 0; i < settings->output_count; i++) {
 		if (!settings->outputs[i].name)
 			continue;
@@ -326,4 +374,5 @@ void check_across(struct load *load)
 	check_lines(load);
 	check_topics(load);
 	check_interlocks(load);
+	check_sparkplug(load);
 }

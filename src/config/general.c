@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The keys of the file itself (device, log_level, driver_dir) and the groups spool, commands, stats. */
+#include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -10,10 +13,13 @@
 
 #include "iotd/config.h"
 #include "iotd/log.h"
+#include "iotd/plugins.h"
 
 #define DEVICE_MAX     128
 #define SPOOL_PATH     "/var/lib/iotd/spool.db"
 #define SPOOL_PATH_MAX 400 /* leaves room for ".damaged-TIME" */
+#define TEXTFILE_MAX   400 /* leaves room for ".tmp" */
+#define DIRECTORY_SIZE (SPOOL_PATH_MAX + 1 - sizeof("/spool.db") + 1)
 
 static const char *const level_words[] = { "debug", "info", "notice", "warning", "err", NULL };
 
@@ -39,6 +45,18 @@ static void check_level(struct load *load, const config_setting_t *setting, void
 		*(int *)member = log_level_from_name(level_words[index]);
 }
 
+static void check_driver_dir(struct load *load, const config_setting_t *setting, void *member)
+{
+	const char *path = *(char **)member;
+	char written[QUOTE_SIZE];
+
+	if (*path == '\0')
+		fault_at(&load->faults, setting, "must not be empty");
+	else if (*path != '/')
+		fault_at(&load->faults, setting, "%s is no absolute path",
+			 fault_quote(written, path));
+}
+
 static void check_spool_path(struct load *load, const config_setting_t *setting, void *member)
 {
 	const char *path = *(char **)member;
@@ -57,8 +75,8 @@ static void check_spool_path(struct load *load, const config_setting_t *setting,
 const struct key root_keys[] = {
 	{ "device", KEY_STRING, ROOT(device), .check = check_device },
 	{ "log_level", KEY_CUSTOM, ROOT(log_level), .check = check_level },
-	{ "driver_dir", KEY_STRING, ROOT(driver_dir), .preset = "/usr/lib/iotd/drivers",
-	  .check = check_filled },
+	{ "driver_dir", KEY_STRING, ROOT(driver_dir), .preset = PLUGIN_FOLDER,
+	  .check = check_driver_dir },
 	{ NULL },
 };
 
@@ -76,12 +94,51 @@ bool config_spool_equal(const struct spool_settings *a, const struct spool_setti
 	return table_equal(spool_keys, a, b, 0, SIZE_MAX);
 }
 
+/* it is written from iotd's start on, wherever the folder comes from: so only who asks is told */
+static void look_for_folder(struct load *load, const config_setting_t *setting, const char *path)
+{
+	char folder[TEXTFILE_MAX + 1], written[QUOTE_SIZE];
+	size_t length = (size_t)(strrchr(path, '/') - path);
+	struct stat status;
+
+	memcpy(folder, path, length + 1);
+	folder[length > 0 ? length : 1] = '\0';
+	if (stat(folder, &status) < 0)
+		fault_at(&load->faults, setting, "there must be a folder %s: %s",
+			 fault_quote(written, folder), strerror(errno));
+	else if (!S_ISDIR(status.st_mode))
+		fault_at(&load->faults, setting, "%s is no folder", fault_quote(written, folder));
+	else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		fault_at(&load->faults, setting, "%s is there and no regular file",
+			 fault_quote(written, path));
+}
+
+static void check_textfile(struct load *load, const config_setting_t *setting, void *member)
+{
+	const char *path = *(char **)member;
+	char written[QUOTE_SIZE];
+
+	if (*path == '\0')
+		return;
+	if (*path != '/')
+		fault_at(&load->faults, setting, "%s is no absolute path (\"\" writes none)",
+			 fault_quote(written, path));
+	else if (path[strlen(path) - 1] == '/')
+		fault_at(&load->faults, setting,
+			 "%s is a folder: name a file in it, such as \"iotd.prom\"",
+			 fault_quote(written, path));
+	else if (strlen(path) > TEXTFILE_MAX)
+		fault_at(&load->faults, setting, "is longer than %d bytes", TEXTFILE_MAX);
+	else if (load->looks)
+		look_for_folder(load, setting, path);
+}
+
 #define STATS(member) KEY_PLACE(stats_settings, member)
 
 static const struct key stats_keys[] = {
 	{ "interval", KEY_DURATION, STATS(interval_us), .preset = "60s",
 	  .range = { 1e5, 86400e6 } },
-	{ "textfile", KEY_STRING, STATS(textfile), .preset = "" },
+	{ "textfile", KEY_STRING, STATS(textfile), .preset = "", .check = check_textfile },
 	{ NULL },
 };
 
@@ -145,29 +202,43 @@ void load_presets(struct load *load)
  * The instances of iotd@.service have a directory each, and must not share a file: systemd.exec(5),
  * "StateDirectory=", a list with colons.
  */
-static void set_state_directory(struct load *load)
+static bool state_directory(char directory[static DIRECTORY_SIZE])
 {
 	const char *list = getenv("STATE_DIRECTORY");
-	const char name[] = "/spool.db";
-	char path[SPOOL_PATH_MAX + 1];
-	size_t length;
+	size_t length = list && list[0] == '/' ? strcspn(list, ":") : 0;
 
-	if (!list || list[0] != '/')
-		return;
-	length = strcspn(list, ":");
-	if (length + sizeof(name) > sizeof(path))
-		return;
-	memcpy(path, list, length);
-	memcpy(path + length, name, sizeof(name));
-	table_string(&load->faults, &load->settings->spool.path, path);
+	if (length == 0 || length >= DIRECTORY_SIZE)
+		return false;
+	memcpy(directory, list, length);
+	directory[length] = '\0';
+	return true;
+}
+
+/* without systemd it is where the spool is, if that is anywhere */
+static void set_state_directory(struct load *load, const char *given)
+{
+	const char *path = load->settings->spool.path, *slash = path ? strrchr(path, '/') : NULL;
+	char directory[SPOOL_PATH_MAX + 1] = "/var/lib/iotd";
+
+	if (!given && slash && strlen(path) <= SPOOL_PATH_MAX) {
+		memcpy(directory, path, (size_t)(slash - path));
+		directory[slash - path] = '\0';
+	}
+	table_string(&load->faults, &load->settings->state_directory, given ? given : directory);
 }
 
 void load_spool(struct load *load, const config_setting_t *section)
 {
+	char directory[DIRECTORY_SIZE], path[SPOOL_PATH_MAX + 1];
+	bool is_given = state_directory(directory);
+
 	load_group(load, spool_keys, section, &load->settings->spool);
-	if (!section || !config_setting_is_group(section) ||
-	    !config_setting_get_member(section, "path"))
-		set_state_directory(load);
+	set_state_directory(load, is_given ? directory : NULL);
+	if (!is_given || (section && config_setting_is_group(section) &&
+			  config_setting_get_member(section, "path")))
+		return;
+	(void)snprintf(path, sizeof(path), "%s/spool.db", directory);
+	table_string(&load->faults, &load->settings->spool.path, path);
 }
 
 void load_stats(struct load *load, const config_setting_t *section)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The lists inputs and outputs: GPIO lines. */
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "load.h"
@@ -89,11 +90,14 @@ static const struct key input_keys[] = {
 	{ "edge", KEY_WORD, INPUT(edge), .preset = "both", .words = edge_words },
 	{ "debounce", KEY_DURATION, INPUT(debounce_us), .preset = "0s", .range = { 0, HOUR_US } },
 	{ "count", KEY_BOOLEAN, INPUT(count), .preset = "false" },
+	{ "frequency", KEY_BOOLEAN, INPUT(frequency), .preset = "false" },
+	{ "on_time", KEY_BOOLEAN, INPUT(on_time), .preset = "false" },
 	{ "interval", KEY_DURATION, INPUT(interval_us), .preset = "60s",
 	  .range = { 1e3, YEAR_US } },
 	{ "scale", KEY_NUMBER, INPUT(scale), .preset = "1" },
 	{ "unit", KEY_UNIT, INPUT(unit), .preset = "" },
 	{ "device_class", KEY_OPTIONAL, INPUT(device_class) },
+	{ "module", KEY_OPTIONAL, INPUT(module) },
 	{ "enabled", KEY_BOOLEAN, INPUT(enabled), .preset = "true" },
 	{ NULL },
 };
@@ -116,6 +120,7 @@ static const struct key output_keys[] = {
 	{ "interlock", KEY_CUSTOM, OUTPUT(interlock), .check = check_interlock,
 	  .equal = equal_interlock },
 	{ "device_class", KEY_OPTIONAL, OUTPUT(device_class) },
+	{ "module", KEY_OPTIONAL, OUTPUT(module) },
 	{ "enabled", KEY_BOOLEAN, OUTPUT(enabled), .preset = "true" },
 	{ NULL },
 };
@@ -136,17 +141,41 @@ bool config_output_line_equal(const struct output_settings *a, const struct outp
 			   sizeof(a->line));
 }
 
-/* counter_check() - keys that only a counter has */
-static void counter_check(struct load *load, const config_setting_t *group)
+/* counter_check() - keys that only a counter has, and interval, which on_time has too */
+static void counter_check(struct load *load, const config_setting_t *group,
+			  const struct input_settings *input)
 {
-	static const char *const names[] = { "interval", "scale", "unit" };
+	static const char *const names[] = { "interval", "scale", "unit", "frequency" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = input->on_time ? 1 : 0; i < ARRAY_SIZE(names); i++) {
 		const config_setting_t *setting = config_setting_get_member(group, names[i]);
 
 		if (setting)
 			fault_at(&load->faults, setting,
 				 "only a counter has it: count = true is missing");
+	}
+}
+
+/* on_time_check() - it takes both edges to tell how long it was on */
+static void on_time_check(struct load *load, const config_setting_t *group,
+			  const struct input_settings *input)
+{
+	if (input->on_time && input->count)
+		fault_member(&load->faults, group, "on_time",
+			     "a counter has no state: count and on_time exclude each other");
+	else if (input->on_time && input->edge != EDGE_BOTH)
+		fault_member(&load->faults, group, "on_time", "needs edge = \"both\"");
+}
+
+/* set_count_topic() - where its readings go */
+static void set_count_topic(struct load *load, struct input_settings *input)
+{
+	if (!input->name || (!input->count && !input->on_time))
+		return;
+	if (asprintf(&input->count_topic, "%s/input/%s%s", load->settings->mqtt.topic, input->name,
+		     input->count ? "" : "/on_time") < 0) {
+		input->count_topic = NULL;
+		fault_memory(&load->faults);
 	}
 }
 
@@ -161,6 +190,18 @@ static void counter_check_unit(struct load *load, const config_setting_t *group,
 			 UNIT_LENGTH - strlen("/s"));
 }
 
+static void load_input(struct load *load, const config_setting_t *group,
+		       struct input_settings *input)
+{
+	table_read(load, input_keys, group, input);
+	if (input->count)
+		counter_check_unit(load, group, input);
+	else
+		counter_check(load, group, input);
+	on_time_check(load, group, input);
+	set_count_topic(load, input);
+}
+
 void load_inputs(struct load *load, const config_setting_t *section)
 {
 	struct settings *settings = load->settings;
@@ -170,13 +211,8 @@ void load_inputs(struct load *load, const config_setting_t *section)
 	for (size_t i = 0; i < settings->input_count; i++) {
 		const config_setting_t *group = config_setting_get_elem(section, (unsigned int)i);
 
-		if (!value_is_group(&load->faults, group))
-			continue;
-		table_read(load, input_keys, group, &settings->inputs[i]);
-		if (settings->inputs[i].count)
-			counter_check_unit(load, group, &settings->inputs[i]);
-		else
-			counter_check(load, group);
+		if (value_is_group(&load->faults, group))
+			load_input(load, group, &settings->inputs[i]);
 	}
 }
 

@@ -11,10 +11,11 @@
 
 #include "load.h"
 #include "scan.h"
-#include "suggest.h"
 #include "value.h"
 
 #include "iotd/base.h"
+#include "iotd/plugins.h"
+#include "iotd/suggest.h"
 
 static const struct {
 	const char *name;
@@ -112,7 +113,8 @@ static bool tree_parse(struct load *load)
 	return false;
 }
 
-static int load_run(struct load *load, const char *file)
+/* load_tree() - Return: 1; 0 there is none, with faults; -ENOMEM */
+static int load_tree(struct load *load, const char *file)
 {
 	int r;
 
@@ -124,6 +126,16 @@ static int load_run(struct load *load, const char *file)
 	faults_mark_text(&load->faults);
 	if (load->faults.cut || load->faults.error < 0 || !tree_parse(load))
 		return load->faults.error;
+	return 1;
+}
+
+static int load_run(struct load *load, const char *file)
+{
+	int r;
+
+	r = load_tree(load, file);
+	if (r <= 0)
+		return r;
 	load->settings = calloc(1, sizeof(*load->settings));
 	if (!load->settings)
 		return -ENOMEM;
@@ -131,9 +143,14 @@ static int load_run(struct load *load, const char *file)
 	load_sections(load, config_root_setting(&load->tree));
 	if (load->faults.error < 0)
 		return load->faults.error;
-	refuse_unserved(load);
 	check_across(load);
 	return load->faults.error;
+}
+
+static void load_begin(struct load *load)
+{
+	config_init(&load->tree);
+	load->faults.text = &load->text;
 }
 
 static void load_done(struct load *load)
@@ -144,14 +161,14 @@ static void load_done(struct load *load)
 	text_done(&load->text);
 }
 
-int config_load(struct settings **ret, const char *file, struct config_faults *faults)
+static int load_file(struct settings **ret, const char *file, struct config_faults *faults,
+		     bool looks)
 {
-	cleanup(load_done) struct load load = { 0 };
+	cleanup(load_done) struct load load = { .looks = looks };
 	int r;
 
 	*faults = (struct config_faults){ 0 };
-	config_init(&load.tree);
-	load.faults.text = &load.text;
+	load_begin(&load);
 	r = load_run(&load, file);
 	if (r < 0)
 		return r;
@@ -159,6 +176,36 @@ int config_load(struct settings **ret, const char *file, struct config_faults *f
 	if (r < 0)
 		return r;
 	*ret = take_ptr(load.settings);
+	return 0;
+}
+
+int config_load(struct settings **ret, const char *file, struct config_faults *faults)
+{
+	return load_file(ret, file, faults, false);
+}
+
+int config_check(struct settings **ret, const char *file, struct config_faults *faults)
+{
+	return load_file(ret, file, faults, true);
+}
+
+int config_driver_dir(char **ret, const char *file)
+{
+	cleanup(load_done) struct load load = { 0 };
+	const char *written = PLUGIN_FOLDER;
+	char *copy;
+	int r;
+
+	load_begin(&load);
+	r = load_tree(&load, file);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		(void)config_lookup_string(&load.tree, "driver_dir", &written);
+	copy = strdup(*written == '/' ? written : PLUGIN_FOLDER);
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct load {
 	struct text text;
 	struct faults faults;
 	config_t tree;
+	bool looks; /* also at what need not be there when iotd starts: config_check() */
 };
 
 /** root_keys - what stands in no group */
@@ -45,6 +46,9 @@ void load_outputs(struct load *load, const config_setting_t *section);
 void load_broker(struct load *load, const config_setting_t *setting,
 		 struct broker_settings *broker);
 
+/** load_tls() - what mqtt.tls has besides its keys: credentials, and what goes together; after the brokers are known */
+void load_tls(struct load *load, const config_setting_t *mqtt);
+
 /** load_bus() - make sure that settings->i2c has bus @name, "i2c-N" if the file does not tell. Return: it, NULL: a fault */
 const struct i2c_settings *load_bus(struct load *load, const config_setting_t *setting,
 				    const char *name);
@@ -60,12 +64,11 @@ void load_strings(struct load *load, const config_setting_t *setting, char ***re
 void check_name(struct load *load, const config_setting_t *setting, void *member);
 void check_topic(struct load *load, const config_setting_t *setting, void *member);
 void check_filled(struct load *load, const config_setting_t *setting, void *member);
+void check_alpn(struct load *load, const config_setting_t *setting, void *member);
+void check_psk_identity(struct load *load, const config_setting_t *setting, void *member);
 
 /** check_across() - what only shows when everything is read: names, addresses, lines, topics, interlocks */
 void check_across(struct load *load);
 
-/** refuse_unserved() - faults for what SPEC has and this version does not serve yet */
-void refuse_unserved(struct load *load);
-
-/** driver_is_planned() - SPEC has it, this version not yet */
-bool driver_is_planned(const char *name);
+/** check_sparkplug() - faults for what has no place in format "sparkplug" */
+void check_sparkplug(struct load *load);

@@ -6,6 +6,7 @@
 #include "table.h"
 
 #include "iotd/clock.h"
+#include "iotd/compat.h"
 #include "iotd/config.h"
 
 #define BROKER_DEFAULT "mqtt://localhost:1883"
@@ -22,7 +23,7 @@ static const char *const format_words[] = {
 	NULL,
 };
 static const char *const style_words[] = { "device", "entity", NULL };
-static const char *const compat_words[] = { "", "mqtt-io", NULL };
+static const char *const compat_choices[] = { "", "mqtt-io", NULL };
 
 /* topic_complaint() - what is wrong with a topic to publish on (MQTT 5, 4.7), NULL: nothing */
 static const char *topic_complaint(const char *topic)
@@ -85,7 +86,7 @@ static void check_style(struct load *load, const config_setting_t *setting, void
 
 static void check_compat(struct load *load, const config_setting_t *setting, void *member)
 {
-	check_choice(load, setting, compat_words, member);
+	check_choice(load, setting, compat_choices, member);
 }
 
 static void check_brokers(struct load *load, const config_setting_t *setting, void *member)
@@ -134,8 +135,8 @@ static const struct key tls_keys[] = {
 	{ "ca_file", KEY_OPTIONAL, MQTT(tls.ca_file) },
 	{ "cert_file", KEY_OPTIONAL, MQTT(tls.cert_file) },
 	{ "key_file", KEY_OPTIONAL, MQTT(tls.key_file) },
-	{ "alpn", KEY_OPTIONAL, MQTT(tls.alpn) },
-	{ "psk_identity", KEY_OPTIONAL, MQTT(tls.psk_identity) },
+	{ "alpn", KEY_OPTIONAL, MQTT(tls.alpn), .check = check_alpn },
+	{ "psk_identity", KEY_OPTIONAL, MQTT(tls.psk_identity), .check = check_psk_identity },
 	{ "psk_file", KEY_OPTIONAL, MQTT(tls.psk_file) },
 	{ "verify", KEY_BOOLEAN, MQTT(tls.verify), .preset = "true" },
 	{ NULL },
@@ -175,12 +176,14 @@ static const struct key mqtt_keys[] = {
 	{ "compat", KEY_CUSTOM, MQTT(compat), .check = check_compat, .equal = equal_text },
 	{ "expiry", KEY_DURATION, MQTT(expiry_us), .preset = "0s",
 	  .range = { 0, SECONDS(UINT32_MAX) } },
+	{ "user_properties", KEY_BOOLEAN, MQTT(user_properties), .preset = "true" },
 	{ NULL },
 };
 
 bool config_mqtt_equal(const struct mqtt_settings *a, const struct mqtt_settings *b)
 {
-	return table_equal(mqtt_keys, a, b, 0, SIZE_MAX);
+	return table_equal(mqtt_keys, a, b, 0, SIZE_MAX) &&
+	       file_stamps_equal(a->tls.stamps, b->tls.stamps, TLS_FILES);
 }
 
 static void format_default(struct load *load, char **member, const char *prefix)
@@ -211,6 +214,22 @@ static void mqtt_defaults(struct load *load, struct mqtt_settings *mqtt)
 	table_string(&load->faults, &mqtt->brokers[0].host, "localhost");
 }
 
+static void check_discovery(struct load *load, const config_setting_t *group,
+			    const struct mqtt_settings *mqtt)
+{
+	const config_setting_t *discovery = config_setting_get_member(group, "discovery");
+
+	if (!discovery || !mqtt->discovery_enabled)
+		return;
+	if (mqtt->format != FORMAT_JSON && mqtt->format != FORMAT_VALUE)
+		fault_member(&load->faults, discovery, "enabled",
+			     "needs format = \"json\" or \"value\": Home Assistant reads no \"%s\"",
+			     format_words[mqtt->format]);
+	if (texts_equal(mqtt->discovery_prefix, mqtt->topic))
+		fault_member(&load->faults, discovery, "prefix",
+			     "is mqtt.topic too: our status would be taken for Home Assistant's");
+}
+
 /* mqtt_check() - what two keys say together */
 static void mqtt_check(struct load *load, const config_setting_t *group,
 		       const struct mqtt_settings *mqtt)
@@ -226,11 +245,21 @@ static void mqtt_check(struct load *load, const config_setting_t *group,
 			     "is missing: MQTT 3.1.1 has no password without it");
 	if (mqtt->reconnect_min_us > mqtt->reconnect_max_us)
 		fault_member(faults, group, "reconnect_min", "is longer than reconnect_max");
-	/* without key_file the key is systemd's credential tls-key, which only the service can see */
-	if (mqtt->tls.key_file && !mqtt->tls.cert_file)
-		fault_member(faults, group, "tls", "key_file without cert_file");
-	if (!mqtt->tls.psk_identity != !mqtt->tls.psk_file)
-		fault_member(faults, group, "tls", "psk_identity and psk_file go together");
+	check_discovery(load, group, mqtt);
+}
+
+/* compat_set_format() - mqtt-io has one of its own, which is nearest to a topic a channel */
+static void compat_set_format(struct load *load, const config_setting_t *group,
+			      struct mqtt_settings *mqtt)
+{
+	const config_setting_t *format = config_setting_get_member(group, "format");
+
+	if (!compat_is_mqtt_io(mqtt))
+		return;
+	if (format && mqtt->format != FORMAT_VALUE)
+		fault_at(&load->faults, format,
+			 "compat = \"mqtt-io\" has its own format: leave this out");
+	mqtt->format = FORMAT_VALUE;
 }
 
 void load_mqtt(struct load *load, const config_setting_t *section)
@@ -245,6 +274,9 @@ void load_mqtt(struct load *load, const config_setting_t *section)
 	if (load->faults.error < 0)
 		return;
 	mqtt_defaults(load, mqtt);
-	if (good)
-		mqtt_check(load, section, mqtt);
+	if (!good)
+		return;
+	mqtt_check(load, section, mqtt);
+	compat_set_format(load, section, mqtt);
+	load_tls(load, section);
 }

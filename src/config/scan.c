@@ -192,7 +192,9 @@ static void scan_integer(struct scan *scan, const char *number, size_t length)
 	}
 	if (*end != '\0')
 		return; /* no number; libconfig will tell */
-	if (errno == ERANGE || (suffix == 0 && (value > INT32_MAX || value < INT32_MIN)))
+	if (hex && errno != ERANGE && suffix == 0 && value > INT32_MAX)
+		fault_line(scan->faults, scan->line, "%s: of over 31 bits: write %sL", text, text);
+	else if (errno == ERANGE || (suffix == 0 && (value > INT32_MAX || value < INT32_MIN)))
 		fault_line(scan->faults, scan->line,
 			   "%s: the number is too large (sizes and durations may be written as "
 			   "\"5G\", \"90d\")",

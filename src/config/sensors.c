@@ -15,6 +15,7 @@
 #include "iotd/config.h"
 #include "iotd/drivers.h"
 #include "iotd/parse.h"
+#include "iotd/plugins.h"
 
 #define YEAR_US (365 * 86400e6)
 
@@ -70,6 +71,13 @@ static const struct key bus_keys[] = {
 	{ NULL },
 };
 
+/* check_alias() - a name; "" is none */
+static void check_alias(struct load *load, const config_setting_t *setting, void *member)
+{
+	if (*(char **)member)
+		check_name(load, setting, member);
+}
+
 #define CHANNEL(member) KEY_PLACE(channel_settings, member)
 
 static const struct key channel_keys[] = {
@@ -82,24 +90,11 @@ static const struct key channel_keys[] = {
 	{ "max_age", KEY_DURATION, CHANNEL(max_age_us), .preset = "5m", .range = { 1e3, YEAR_US } },
 	{ "unit", KEY_UNIT, CHANNEL(unit), .preset = "" },
 	{ "device_class", KEY_OPTIONAL, CHANNEL(device_class) },
+	{ "alias", KEY_OPTIONAL, CHANNEL(alias), .check = check_alias },
 	{ NULL },
 };
 
 /* --- comparing ------------------------------------------------------------------------------ */
-
-static bool options_equal(const struct sensor_settings *a, const struct sensor_settings *b)
-{
-	if (a->option_count != b->option_count)
-		return false;
-	for (size_t i = 0; i < a->option_count; i++) {
-		const struct option_value *one = &a->options[i], *other = &b->options[i];
-
-		if (one->integer != other->integer || !texts_equal(one->string, other->string) ||
-		    !numbers_equal(one->number, other->number))
-			return false;
-	}
-	return true;
-}
 
 static const struct channel_settings *channel_named(const struct sensor_settings *sensor,
 						    const char *name)
@@ -128,7 +123,8 @@ static bool channels_equal(const struct sensor_settings *a, const struct sensor_
 bool config_sensor_equal(const struct sensor_settings *a, const struct sensor_settings *b)
 {
 	return table_equal(sensor_keys, a, b, 0, SIZE_MAX) &&
-	       table_equal(bus_keys, a, b, 0, SIZE_MAX) && options_equal(a, b) &&
+	       table_equal(bus_keys, a, b, 0, SIZE_MAX) &&
+	       options_equal(a->options, a->option_count, b->options, b->option_count) &&
 	       channels_equal(a, b);
 }
 
@@ -144,17 +140,19 @@ struct reader {
 	size_t channel_count;		       /* 0: any name will do */
 	uint64_t direct;		       /* channel_keys that stand in the sensor's group */
 	size_t faults_before;
+	bool has_option_fault;
 };
 
 static void driver_unknown(struct load *load, const config_setting_t *setting, const char *name)
 {
+	const struct plugin_fault *plugin = plugin_fault_find(name);
 	struct suggest suggest = { .word = name };
 	const struct driver *driver;
 	char written[QUOTE_SIZE];
 
-	if (driver_is_planned(name)) {
-		fault_at(&load->faults, setting, "%s is not supported yet",
-			 fault_quote(written, name));
+	if (plugin) {
+		fault_at(&load->faults, setting, "%s is no driver: %s", fault_quote(written, name),
+			 plugin->words);
 		return;
 	}
 	for (size_t i = 0; (driver = driver_at(i)); i++)
@@ -189,6 +187,29 @@ static bool is_plain(const struct reader *reader, const char *name)
 	       (reader->driver && option_find(reader->driver, name));
 }
 
+static bool take_option(struct reader *reader, const config_setting_t *setting)
+{
+	struct faults *faults = &reader->load->faults;
+	size_t faults_before = faults->count;
+
+	if (!reader->driver ||
+	    !option_take(faults, reader->driver, setting, reader->sensor->options))
+		return false;
+	reader->has_option_fault |= faults->count > faults_before;
+	return true;
+}
+
+static void read_missing_options(struct reader *reader)
+{
+	struct faults *faults = &reader->load->faults;
+	size_t faults_before = faults->count;
+
+	options_missing(faults, reader->driver, reader->group, reader->sensor->options);
+	/* not each fault is told: see fault_member(), and faults_mark_text() */
+	reader->has_option_fault |= faults->count > faults_before || faults->incomplete ||
+				    faults->of_text > 0 || faults->count == FAULTS_MAX;
+}
+
 /* read_plain() - everything but channels */
 static void read_plain(struct reader *reader)
 {
@@ -201,8 +222,7 @@ static void read_plain(struct reader *reader)
 
 		if (table_take(reader->load, sensor_keys, setting, reader->sensor, &seen))
 			continue;
-		if (reader->driver &&
-		    option_take(faults, reader->driver, setting, reader->sensor->options))
+		if (take_option(reader, setting))
 			continue;
 		if (has_bus(reader))
 			(void)table_take(reader->load, bus_keys, setting, reader->sensor,
@@ -215,7 +235,7 @@ static void read_plain(struct reader *reader)
 		return;
 	if (has_bus(reader))
 		table_missing(faults, bus_keys, reader->group, bus_seen);
-	options_missing(faults, reader->driver, reader->group, reader->sensor->options);
+	read_missing_options(reader);
 }
 
 /* channel_at() - the settings of channel @name, made with defaults if there are none; NULL: a fault */
@@ -281,11 +301,6 @@ static bool is_anybodys_option(const char *name)
 /* read_strange() - a sensor without a driver: a key that none could have is a fault all the same */
 static void read_strange(struct reader *reader)
 {
-	const char *driver;
-
-	if (config_setting_lookup_string(reader->group, "driver", &driver) &&
-	    driver_is_planned(driver))
-		return; /* whose options are not known yet */
 	for (int i = 0; i < config_setting_length(reader->group); i++) {
 		const config_setting_t *setting =
 			config_setting_get_elem(reader->group, (unsigned int)i);
@@ -361,6 +376,9 @@ static void read_channels(struct reader *reader)
 	const struct driver *driver = reader->driver;
 	int count = (int)driver->channel_count;
 
+	if (!reader->has_option_fault)
+		options_check(&reader->load->faults, driver, reader->group,
+			      reader->sensor->options);
 	if (driver->describe)
 		count = driver->describe(reader->sensor->options, reader->channels);
 	else if (count > 0)
@@ -373,6 +391,7 @@ static void read_channels(struct reader *reader)
 		return;
 	}
 	reader->channel_count = (size_t)count;
+	reader->sensor->is_single = count == 1;
 	if (count == 1)
 		read_direct(reader);
 	for (int i = 0; i < config_setting_length(reader->group); i++) {
@@ -414,6 +433,12 @@ static void sensor_defaults(struct reader *reader)
 	}
 }
 
+static void fault_channel(struct reader *reader, const char *name, const char *words)
+{
+	options_fault_channel(&reader->load->faults, reader->driver, reader->group,
+			      reader->sensor->options, name, words);
+}
+
 static void sensor_check(struct reader *reader)
 {
 	const struct sensor_settings *sensor = reader->sensor;
@@ -421,15 +446,18 @@ static void sensor_check(struct reader *reader)
 
 	if (sensor->window_us > 0 && sensor->window_us < sensor->interval_us)
 		fault_member(faults, reader->group, "window", "is shorter than interval");
-	for (size_t i = 0; i < reader->channel_count; i++)
-		if (strcmp(reader->channels[i].name, "time") == 0)
-			fault_member(faults, reader->group, "channel",
-				     "\"time\" is taken: a reading's own time has that key");
+	for (size_t i = 0; i < reader->channel_count; i++) {
+		const char *name = reader->channels[i].name;
+
+		if (strcmp(name, "time") == 0)
+			fault_channel(reader, name,
+				      "\"time\" is taken: a reading's own time has that key");
 		else if (reader->load->settings->mqtt.format == FORMAT_VALUE &&
-			 strcmp(reader->channels[i].name, "status") == 0)
-			fault_member(faults, reader->group, "channel",
-				     "\"status\" is taken: in format \"value\" online and offline "
-				     "have that topic");
+			 strcmp(name, "status") == 0)
+			fault_channel(reader, name,
+				      "\"status\" is taken: in format \"value\" online and "
+				      "offline have that topic");
+	}
 }
 
 static void read_sensor(struct load *load, const config_setting_t *group,

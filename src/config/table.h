@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 
-#include "suggest.h"
 #include "value.h"
+
+#include "iotd/suggest.h"
 
 struct load;
 

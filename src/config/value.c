@@ -8,11 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "suggest.h"
 #include "value.h"
 
 #include "iotd/clock.h"
 #include "iotd/parse.h"
+#include "iotd/suggest.h"
 
 const char *value_kind(const config_setting_t *setting)
 {

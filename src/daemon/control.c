@@ -19,9 +19,10 @@ static void fail(struct command *command, int error, const char *text)
 static void fail_unknown(struct command *command, const char *kind)
 {
 	char text[NAME_LENGTH + 64];
+	struct command_result result = { .error = -ENOENT, .text = text, .is_unknown = true };
 
 	(void)snprintf(text, sizeof(text), "no %s named \"%s\"", kind, command->name);
-	fail(command, -ENOENT, text);
+	command->done(command, &result);
 }
 
 static struct sensor *find_sensor(const struct daemon *daemon, const char *name)
@@ -56,9 +57,16 @@ static struct output *find_output(const struct daemon *daemon, const char *name)
 	return NULL;
 }
 
+static void execute_ping(struct daemon *daemon, struct command *command)
+{
+	struct command_result result = { .stats = figures_now(daemon) };
+
+	command->done(command, &result);
+}
+
 static void execute_stats(struct daemon *daemon, struct command *command)
 {
-	struct command_result result = { .stats = status_stats(daemon) };
+	struct command_result result = { .stats = figures_all(daemon) };
 
 	command->done(command, &result);
 }
@@ -186,6 +194,30 @@ static void execute_interval(struct daemon *daemon, struct command *command)
 		return;
 	}
 	sensor_set_interval(sensor, command->interval_us);
+	announcing_look(daemon);
+	dbus_note_device(daemon->dbus, DEVICE_SENSOR, command->name);
+	command->done(command, &result);
+}
+
+static void execute_count(struct daemon *daemon, struct command *command)
+{
+	struct input *input = find_input(daemon, command->name);
+	struct command_result result = { .error = 0 };
+	double before;
+	int r;
+
+	if (!input) {
+		fail_unknown(command, "input");
+		return;
+	}
+	r = input_set_total(input, command->total, &before);
+	if (r == 0)
+		result.total = &before;
+	if (r < 0 && r != -ENODATA) {
+		fail(command, r, r == -ENOTSUP ? "that input has neither count nor on_time" : NULL);
+		return;
+	}
+	counting_set(daemon, input);
 	command->done(command, &result);
 }
 
@@ -199,6 +231,8 @@ void control_execute(struct control *control, struct command *command)
 	}
 	switch (command->kind) {
 	case COMMAND_PING:
+		execute_ping(daemon, command);
+		return;
 	case COMMAND_STATS:
 		execute_stats(daemon, command);
 		return;
@@ -220,8 +254,10 @@ void control_execute(struct control *control, struct command *command)
 		reload_ask(daemon, command);
 		return;
 	case COMMAND_COUNT:
+		execute_count(daemon, command);
+		return;
 	case COMMAND_KINDS:
-		fail(command, -ENOTSUP, "not supported yet");
+		fail(command, -ENOTSUP, "no such command");
 		return;
 	}
 }

@@ -5,14 +5,12 @@
  * The loop's tasks are those of its origin, gathered here: a task a sensor, input and output
  * (src/device), the publisher with its link, the commands (src/mqtt), and the supervisor below, which sleeps until a signal
  * asks for the end. Data flows one way: devices tell daemon_events, which makes messages of it and
- * gives them to MQTT; commands come back through daemon_control (control.c).
+ * gives them to MQTT (publishing.c); commands come back through daemon_control (control.c).
  *
- * The end, within STOP_US: no new readings; outputs go where on_exit wants them; what can be
- * flushed is flushed; `offline`; disconnect. Then the workers are given a moment. One that hangs in
- * the kernel is left behind with all that it may still touch.
+ * After the end (stopping.c) the workers are given a moment. One that hangs in the kernel is left
+ * behind with all that it may still touch.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,87 +23,13 @@
 /* the journal's catalog explains it (iotd.catalog) */
 #define MESSAGE_ID_STARTED "8d345c67240a4ba19d7c235528529137"
 
-#define STOP_US	       (2 * USEC_PER_SEC)
-#define SPOOL_END_US   (300 * USEC_PER_MSEC) /* of these: what is left goes to the file */
-#define TOLD_US	       (200 * USEC_PER_MSEC)
 #define WORKERS_END_US (300 * USEC_PER_MSEC)
 /* lines that do not answer must not keep systemd waiting */
 #define READY_LIMIT_US (2 * USEC_PER_SEC)
-#define LOST_QUIET_US  (5 * USEC_PER_SEC)
 /* a task that is later than this makes no progress */
 #define PROGRESS_US    (10 * USEC_PER_SEC)
 
-/* --- the joint of the devices --------------------------------------------------------------- */
-
-struct published {
-	struct daemon *daemon;
-	int qos;
-	bool retain;
-};
-
-static void publish_reading(void *data, struct message *message)
-{
-	const struct published *published = data;
-	struct daemon *daemon = published->daemon;
-
-	message->qos = (uint8_t)published->qos;
-	message->retain = published->retain;
-	message->expiry_s = (uint32_t)(daemon->settings->mqtt.expiry_us / USEC_PER_SEC);
-	message->queued_us = reactor_now(daemon->reactor);
-	mqtt_publish(daemon->mqtt, message);
-}
-
-/* memory comes and goes: it is back when nothing was lost for a while */
-static void note_lost(struct daemon *daemon, enum device_kind kind, const char *name, int r)
-{
-	int64_t now_us = reactor_now(daemon->reactor);
-
-	if (r < 0) {
-		daemon->stats.discarded++;
-		daemon->lost_us = now_us;
-		if (daemon->lost++ == 0)
-			log_error("%s %s: a reading is lost: %s; further ones are only counted",
-				  device_kind_name(kind), name, strerror(-r));
-	} else if (daemon->lost > 0 && now_us - daemon->lost_us >= LOST_QUIET_US) {
-		log_notice("no reading is lost any more; %" PRIu64 " were", daemon->lost);
-		daemon->lost = 0;
-	}
-}
-
-static void publish(struct published published, enum device_kind kind, const char *topic,
-		    const struct reading *reading)
-{
-	struct daemon *daemon = published.daemon;
-	int r = -ENOMEM;
-
-	if (topic)
-		r = message_from_reading(daemon->settings->mqtt.format, topic, reading,
-					 publish_reading, &published);
-	note_lost(daemon, kind, reading->name, r);
-	if (!mqtt_is_connected(daemon->mqtt))
-		status_changed(daemon);
-}
-
-static void on_reading(struct device_events *events, const struct sensor_settings *sensor,
-		       const struct reading *reading)
-{
-	struct daemon *daemon = container_of(events, struct daemon, events);
-	struct published published = { daemon, sensor->qos, sensor->retain };
-
-	publish(published, DEVICE_SENSOR, sensor->topic, reading);
-}
-
-static void on_count(struct device_events *events, const struct input_settings *input,
-		     const struct reading *reading)
-{
-	struct daemon *daemon = container_of(events, struct daemon, events);
-	const struct mqtt_settings *mqtt = &daemon->settings->mqtt;
-	cleanup(freep) char *topic =
-		topic_new(mqtt->topic, device_kind_name(DEVICE_INPUT), input->name, NULL);
-	struct published published = { daemon, mqtt->qos, true };
-
-	publish(published, DEVICE_INPUT, topic, reading);
-}
+/* --- ready, and the link ---------------------------------------------------------------------- */
 
 static bool all_lines_tried(const struct daemon *daemon)
 {
@@ -130,45 +54,10 @@ static void ready(struct reactor_timer *timer)
 	notify_ready(container_of(timer, struct daemon, ready_timer)->notify);
 }
 
-static void on_status(struct device_events *events, enum device_kind kind, const char *name,
-		      enum device_status status)
+void daemon_look_ready(struct daemon *daemon)
 {
-	struct daemon *daemon = container_of(events, struct daemon, events);
-	cleanup(freep) char *topic = NULL;
-	const char *text = device_status_name(status);
-	struct message *message;
-
-	if (kind != DEVICE_SENSOR && reactor_timer_is_set(&daemon->ready_timer) &&
-	    all_lines_tried(daemon))
+	if (reactor_timer_is_set(&daemon->ready_timer) && all_lines_tried(daemon))
 		ready(&daemon->ready_timer);
-	status_changed(daemon);
-	if (kind != DEVICE_SENSOR || daemon->reload.is_switching)
-		return;
-	topic = topic_new(daemon->settings->mqtt.topic, device_kind_name(kind), name, "status");
-	if (!topic || message_new(&message, topic, text, strlen(text)) < 0) {
-		log_error("sensor %s: its status is not published: out of memory", name);
-		return;
-	}
-	mqtt_publish_state(daemon->mqtt, message);
-}
-
-static void on_state(struct device_events *events, const struct state *state)
-{
-	struct daemon *daemon = container_of(events, struct daemon, events);
-	cleanup(freep) char *topic = NULL;
-	struct message *message;
-
-	if (daemon->reload.is_switching)
-		return; /* it is told when the new connection is there */
-	topic = topic_new(daemon->settings->mqtt.topic, device_kind_name(state->kind), state->name,
-			  NULL);
-	if (!topic ||
-	    message_from_state(daemon->settings->mqtt.format, topic, state, &message) < 0) {
-		log_error("%s %s: its state is not published: out of memory",
-			  device_kind_name(state->kind), state->name);
-		return;
-	}
-	mqtt_publish_state(daemon->mqtt, message);
 }
 
 static void on_link(struct mqtt_events *events, bool up, const char *broker, const char *why)
@@ -179,6 +68,7 @@ static void on_link(struct mqtt_events *events, bool up, const char *broker, con
 	(void)snprintf(daemon->link_fault, sizeof(daemon->link_fault), "%s", why ? why : "");
 	for (size_t i = 0; i < daemon->output_count; i++)
 		output_link_changed(daemon->outputs[i], up);
+	dbus_note_facts(daemon->dbus);
 	status_changed(daemon);
 }
 
@@ -232,133 +122,7 @@ static bool is_healthy(void *data)
 	return true;
 }
 
-/* --- signals -------------------------------------------------------------------------------- */
-
-static void on_stop_signal(struct reactor_signal *signal)
-{
-	struct daemon *daemon = signal->number == SIGTERM
-					? container_of(signal, struct daemon, terminate)
-					: container_of(signal, struct daemon, interrupt);
-
-	future_resolve(&daemon->stop, 0);
-}
-
-static void on_statistics_signal(struct reactor_signal *signal)
-{
-	status_log(container_of(signal, struct daemon, statistics));
-}
-
-static void on_reload_signal(struct reactor_signal *signal)
-{
-	reload_ask(container_of(signal, struct daemon, hangup), NULL);
-}
-
-static int add_signals(struct daemon *daemon)
-{
-	int r;
-
-	daemon->terminate.arrived = daemon->interrupt.arrived = on_stop_signal;
-	daemon->statistics.arrived = on_statistics_signal;
-	daemon->hangup.arrived = on_reload_signal;
-	r = reactor_add_signal(daemon->reactor, &daemon->terminate, SIGTERM);
-	if (r == 0)
-		r = reactor_add_signal(daemon->reactor, &daemon->interrupt, SIGINT);
-	if (r == 0)
-		r = reactor_add_signal(daemon->reactor, &daemon->statistics, SIGUSR1);
-	if (r == 0)
-		r = reactor_add_signal(daemon->reactor, &daemon->hangup, SIGHUP);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) /* a broker that closes must not end us */
-		r = -errno;
-	return r;
-}
-
 /* --- the supervisor ------------------------------------------------------------------------- */
-
-static void free_sensors_and_inputs(struct daemon *daemon)
-{
-	while (daemon->sensor_count > 0)
-		sensor_free(daemon->sensors[--daemon->sensor_count]);
-	while (daemon->input_count > 0)
-		input_free(daemon->inputs[--daemon->input_count]);
-}
-
-static int stopped(struct task *task, int result)
-{
-	(void)task;
-	(void)result; /* systemd does not listen: it knows how to end us */
-	return 0;
-}
-
-static int spool_stopped(struct task *task, int result)
-{
-	struct daemon *daemon = task_data(task);
-
-	spooling_log_end(daemon, result == 0);
-	return task_await_for(task, daemon->told, TOLD_US, stopped);
-}
-
-static int link_stopped(struct task *task, int result)
-{
-	struct daemon *daemon = task_data(task);
-	int64_t left_us = daemon->stop_deadline_us - reactor_now(daemon->reactor);
-	struct future *stored = spool_stop(daemon->spool);
-
-	(void)result; /* what was not acknowledged is in the spool */
-	if (!stored)
-		return spool_stopped(task, -ENOENT);
-	return task_await_for(task, stored, left_us > SPOOL_END_US ? left_us : SPOOL_END_US,
-			      spool_stopped);
-}
-
-static int stop_link(struct task *task, int result)
-{
-	struct daemon *daemon = task_data(task);
-
-	(void)result;
-	return task_await_for(task,
-			      mqtt_stop(daemon->mqtt, daemon->stop_deadline_us - SPOOL_END_US),
-			      STOP_US + USEC_PER_SEC / 2, link_stopped);
-}
-
-/* one output after the other; they are driven side by side all the same */
-static int stop_outputs(struct task *task, int result)
-{
-	struct daemon *daemon = task_data(task);
-	int64_t left_us = daemon->stop_deadline_us - reactor_now(daemon->reactor);
-
-	(void)result;
-	while (daemon->exits_awaited < daemon->output_count) {
-		struct future *driven = daemon->exits[daemon->exits_awaited++];
-
-		if (driven && left_us > 0)
-			return task_await_for(task, driven, left_us, stop_outputs);
-	}
-	return stop_link(task, 0);
-}
-
-static void exit_outputs(struct daemon *daemon, bool on)
-{
-	for (size_t i = 0; i < daemon->output_count; i++)
-		if ((output_settings(daemon->outputs[i])->on_exit == MOVE_ON) == on)
-			daemon->exits[i] = output_exit(daemon->outputs[i]);
-}
-
-static int stop(struct task *task, int result)
-{
-	struct daemon *daemon = task_data(task);
-
-	if (result < 0)
-		return result;
-	log_info("stopping");
-	reload_end(daemon);
-	daemon->told = notify_stopping(daemon->notify);
-	daemon->stop_deadline_us = reactor_now(daemon->reactor) + STOP_US;
-	reactor_stop_timer(&daemon->stats_timer);
-	free_sensors_and_inputs(daemon);
-	exit_outputs(daemon, false); /* those that go on may wait for those that go off */
-	exit_outputs(daemon, true);
-	return stop_outputs(task, 0);
-}
 
 static int supervise(struct task *task, int result)
 {
@@ -369,7 +133,7 @@ static int supervise(struct task *task, int result)
 	if (all_lines_tried(daemon))
 		ready(&daemon->ready_timer);
 	status_changed(daemon);
-	return task_await(task, &daemon->stop, stop);
+	return task_await(task, &daemon->stop, stopping_begin);
 }
 
 /* --- building ------------------------------------------------------------------------------- */
@@ -384,9 +148,23 @@ int link_start(struct daemon *daemon, struct mqtt **ret)
 		.control = &daemon->control,
 		.events = &daemon->mqtt_events,
 		.stats = &daemon->stats,
+		.host = &daemon->announcing.host,
 	};
 
 	return mqtt_new(ret, &parts);
+}
+
+static int start_scanning(struct daemon *daemon)
+{
+	const struct scanning_parts parts = {
+		.reactor = daemon->reactor,
+		.workers = daemon->workers,
+		.hardware = daemon->hardware,
+		.settings = &daemon->settings,
+		.patience_us = SCANNING_PATIENCE_US,
+	};
+
+	return scanning_new(&daemon->scanning, &parts);
 }
 
 static int build(struct daemon *daemon, const struct daemon_options *options)
@@ -396,13 +174,14 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	int r;
 
 	hardware_reserve_descriptors(daemon->settings);
+	announcing_new(daemon);
 	r = reactor_new(&daemon->reactor);
 	if (r < 0)
 		return r;
 	daemon->stats.started_us = daemon->parts.epoch_us = reactor_now(daemon->reactor);
 	daemon->parts.reactor = daemon->reactor;
 	future_init(&daemon->stop, daemon->reactor, NULL);
-	r = add_signals(daemon);
+	r = signals_start(daemon);
 	if (r == 0)
 		r = log_start();
 	if (r == 0)
@@ -426,6 +205,12 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0)
 		r = spooling_new(daemon);
 	if (r == 0)
+		r = counting_new(daemon, options->simulate);
+	if (r == 0)
+		r = statsfile_new(&daemon->statsfile, daemon->reactor, daemon->file_workers);
+	if (r == 0)
+		r = start_scanning(daemon);
+	if (r == 0)
 		r = link_start(daemon, &daemon->mqtt);
 	if (r == 0)
 		r = devices_change(daemon, &none, daemon->settings, &changes);
@@ -437,6 +222,8 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 		r = status_start(daemon);
 	if (r == 0)
 		r = reload_start(daemon);
+	if (r == 0)
+		r = at_hand_new(daemon, options->instance);
 	daemon->ready_timer.fire = ready;
 	if (r == 0)
 		r = reactor_set_timer(daemon->reactor, &daemon->ready_timer,
@@ -455,11 +242,19 @@ int daemon_new(struct daemon **ret, struct settings *settings, const struct daem
 		return -ENOMEM;
 	}
 	daemon->settings = settings;
-	daemon->chips_fd = -1;
+	daemon->chips_fd = daemon->statm_fd = -1;
 	daemon->parts.events = &daemon->events;
 	daemon->parts.stats = &daemon->stats;
-	daemon->events =
-		(struct device_events){ on_reading, on_count, on_status, on_state, buses_note };
+	daemon->events = (struct device_events){
+		.reading = publishing_reading,
+		.count = publishing_count,
+		.status = publishing_status,
+		.state = publishing_state,
+		.bus = buses_note,
+		.counted = counting_changed,
+		.channels = publishing_channels,
+		.fault = publishing_fault,
+	};
 	daemon->rules = (struct output_rules){ blocked_by, went_off };
 	daemon->mqtt_events.link_changed = on_link;
 	daemon->control.execute = control_execute;
@@ -484,7 +279,10 @@ int daemon_run(struct daemon *daemon)
 	r = task_spawn(&root, daemon->reactor, supervise, daemon, NULL);
 	if (r < 0)
 		return r;
-	return reactor_run(daemon->reactor, root);
+	message_keep_freed(true);
+	r = reactor_run(daemon->reactor, root);
+	message_keep_freed(false);
+	return r;
 }
 
 struct daemon *daemon_free(struct daemon *daemon)
@@ -495,10 +293,12 @@ struct daemon *daemon_free(struct daemon *daemon)
 		return NULL;
 	reload_stop(daemon);
 	chips_stop(daemon);
-	free_sensors_and_inputs(daemon);
+	devices_stop_reading(daemon);
 	while (daemon->output_count > 0)
 		output_free(daemon->outputs[--daemon->output_count]);
+	at_hand_stop(daemon);
 	mqtt_free(daemon->mqtt);
+	scanning_free(daemon->scanning);
 	files = workers_free(daemon->file_workers, WORKERS_END_US);
 	others = workers_free(daemon->workers, WORKERS_END_US);
 	if (files < 0 || others < 0) {
@@ -511,6 +311,8 @@ struct daemon *daemon_free(struct daemon *daemon)
 	pressure_free(daemon->pressure);
 	hardware_free(daemon->hardware);
 	spool_free(daemon->spool);
+	counts_free(daemon->counts);
+	statsfile_free(daemon->statsfile);
 	status_stop(daemon);
 	reactor_free(daemon->reactor);
 	reload_done(daemon);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "iotd/compat.h"
 #include "iotd/config.h"
 #include "iotd/log.h"
 
@@ -76,37 +77,71 @@ static void forget(struct daemon *daemon, const char *prefix, enum device_kind k
 
 /* the last reading of a sensor with `retain` */
 static void forget_reading(struct daemon *daemon, const struct sensor *sensor,
-			   enum message_format format, bool clear)
+			   const struct mqtt_settings *mqtt, bool clear)
 {
 	const struct sensor_settings *settings = sensor_settings(sensor);
 	struct device_info info;
 
 	if (!settings->retain)
 		return;
-	if (format != FORMAT_VALUE) {
+	if (mqtt->format != FORMAT_VALUE) {
 		forget_topic(daemon, settings->topic, clear);
 		return;
 	}
 	sensor_info(sensor, &info);
 	for (size_t i = 0; i < info.channel_count; i++) {
-		cleanup(freep) char *topic =
-			topic_new(settings->topic, info.channels[i].name, NULL, NULL);
+		cleanup(freep) char *topic = NULL;
 
+		if (!compat_is_mqtt_io(mqtt))
+			topic = topic_new(settings->topic, info.channels[i].name, NULL, NULL);
+		else if (compat_sensor_topic(&topic, mqtt, settings, info.channels[i].name) < 0)
+			continue; /* one that is not published */
 		forget_topic(daemon, topic, clear);
 	}
 }
 
-static void forget_input(struct daemon *daemon, const struct settings *old,
-			 const struct input_settings *input)
+static void forget_value(struct daemon *daemon, const struct mqtt_settings *mqtt,
+			 const struct input_settings *input, const char *channel)
 {
-	const char *prefix = old->mqtt.topic;
+	cleanup(freep) char *topic = NULL;
 
-	if (input->count && old->mqtt.format == FORMAT_VALUE) {
-		forget(daemon, prefix, DEVICE_INPUT, input->name, "total");
-		forget(daemon, prefix, DEVICE_INPUT, input->name, "rate");
-	} else {
-		forget(daemon, prefix, DEVICE_INPUT, input->name, NULL);
+	if (!compat_is_mqtt_io(mqtt))
+		topic = topic_new(input->count_topic, channel, NULL, NULL);
+	else if (compat_count_topic(&topic, mqtt, input, channel) < 0)
+		return;
+	forget_topic(daemon, topic, true);
+}
+
+/* the readings of count or on_time */
+static void forget_count(struct daemon *daemon, const struct settings *old,
+			 const struct input_settings *input, const struct input_settings *now)
+{
+	bool is_same = now && now->count == input->count && now->on_time == input->on_time;
+
+	if (old->mqtt.format != FORMAT_VALUE) {
+		if (input->on_time && !is_same)
+			forget_topic(daemon, input->count_topic, true);
+		return;
 	}
+	if (input->frequency && !(is_same && now->frequency))
+		forget_value(daemon, &old->mqtt, input, "frequency");
+	if (is_same)
+		return;
+	forget_value(daemon, &old->mqtt, input, "total");
+	forget_value(daemon, &old->mqtt, input, input->count ? "rate" : "since_start");
+}
+
+/* @now: what it is next; NULL: it is gone */
+static void forget_input(struct daemon *daemon, const struct settings *old,
+			 const struct input_settings *input, const struct input_settings *now)
+{
+	bool has_own = !input->count || old->mqtt.format != FORMAT_VALUE;
+	bool has_next = now && (!now->count || old->mqtt.format != FORMAT_VALUE);
+
+	if (input->count || input->on_time)
+		forget_count(daemon, old, input, now);
+	if (has_own && !has_next)
+		forget(daemon, old->mqtt.topic, DEVICE_INPUT, input->name, NULL);
 }
 
 void devices_forget(struct daemon *daemon, const struct settings *old)
@@ -116,7 +151,7 @@ void devices_forget(struct daemon *daemon, const struct settings *old)
 	for (size_t i = 0; i < old->sensor_count; i++)
 		forget(daemon, prefix, DEVICE_SENSOR, old->sensors[i].name, "status");
 	for (size_t i = 0; i < old->input_count; i++)
-		forget_input(daemon, old, &old->inputs[i]);
+		forget_input(daemon, old, &old->inputs[i], NULL);
 	for (size_t i = 0; i < old->output_count; i++)
 		forget(daemon, prefix, DEVICE_OUTPUT, old->outputs[i].name, NULL);
 }
@@ -138,6 +173,7 @@ void devices_tell(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->output_count; i++)
 		if (output_state(daemon->outputs[i], &state) == 0)
 			daemon->events.state(&daemon->events, &state);
+	announcing_all(daemon);
 }
 
 /* --- keep or free --------------------------------------------------------------------------- */
@@ -182,10 +218,13 @@ static void keep_sensor(struct plan *plan, struct sensor *sensor)
 		plan->changes.kept++;
 		return;
 	}
-	if (!now)
+	if (!now) {
 		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_SENSOR, before->name, "status");
-	if (!now || !now->retain || strcmp(now->topic, before->topic) != 0)
-		forget_reading(plan->daemon, sensor, plan->old->mqtt.format, true);
+		mqtt_withdraw(plan->daemon->mqtt, before->name);
+	}
+	if (!now || !now->retain || strcmp(now->topic, before->topic) != 0 ||
+	    compat_is_mqtt_io(&plan->old->mqtt)) /* an alias may have changed */
+		forget_reading(plan->daemon, sensor, &plan->old->mqtt, true);
 	sensor_free(sensor);
 	plan->changes.stopped++;
 }
@@ -205,9 +244,10 @@ static void keep_input(struct plan *plan, struct input *input)
 		plan->changes.kept++;
 		return;
 	}
-	/* in other formats it is the same topic */
-	if (!now || (now->count != before->count && plan->old->mqtt.format == FORMAT_VALUE))
-		forget_input(plan->daemon, plan->old, before);
+	forget_input(plan->daemon, plan->old, before, now);
+	if (!now)
+		mqtt_withdraw(plan->daemon->mqtt, before->name);
+	counting_keep(plan->daemon, input); /* for the next of this name */
 	input_free(input);
 	plan->changes.stopped++;
 }
@@ -229,8 +269,10 @@ static void keep_output(struct plan *plan, struct output *output)
 		plan->changes.kept++;
 		return;
 	}
-	if (!now)
+	if (!now) {
 		forget(plan->daemon, plan->old->mqtt.topic, DEVICE_OUTPUT, before->name, NULL);
+		mqtt_withdraw(plan->daemon->mqtt, before->name);
+	}
 	output_remove(output);
 	plan->changes.stopped++;
 }
@@ -245,6 +287,7 @@ static void keep_or_free(struct plan *plan)
 		keep_input(plan, daemon->inputs[--daemon->input_count]);
 	while (daemon->output_count > 0)
 		keep_output(plan, daemon->outputs[--daemon->output_count]);
+	mqtt_undescribe(daemon->mqtt);
 }
 
 /* --- make ----------------------------------------------------------------------------------- */
@@ -261,7 +304,7 @@ static int make_sensor(struct plan *plan, size_t at)
 	if (r == 0)
 		r = sensor_new(&plan->sensors[at], &daemon->parts, settings, source, key);
 	if (r == 0)
-		forget_reading(daemon, plan->sensors[at], plan->settings->mqtt.format, false);
+		forget_reading(daemon, plan->sensors[at], &plan->settings->mqtt, false);
 	return r;
 }
 
@@ -271,10 +314,17 @@ static int make_input(struct plan *plan, size_t at)
 	struct daemon *daemon = plan->daemon;
 	struct worker_key *key = hardware_line_key(daemon->hardware, &settings->line);
 
+	int r;
+
 	if (!key)
 		return -ENOMEM;
-	return input_new(&plan->inputs[at], &daemon->parts, settings,
-			 hardware_gpio(daemon->hardware), key);
+	r = input_new(&plan->inputs[at], &daemon->parts, settings, hardware_gpio(daemon->hardware),
+		      key);
+	if (r == 0)
+		r = counting_restore(daemon, plan->inputs[at]);
+	if (r < 0)
+		plan->inputs[at] = input_free(plan->inputs[at]);
+	return r;
 }
 
 static int make_output(struct plan *plan, size_t at)
@@ -366,6 +416,16 @@ int devices_change(struct daemon *daemon, const struct settings *old, struct set
 		r = error;
 	for (size_t i = 0; i < daemon->output_count; i++)
 		output_obey_interlock(daemon->outputs[i]);
+	daemon->announcing.lines_are_news = true;
+	announcing_look(daemon);
 	*ret = plan.changes;
 	return r;
+}
+
+void devices_stop_reading(struct daemon *daemon)
+{
+	while (daemon->sensor_count > 0)
+		sensor_free(daemon->sensors[--daemon->sensor_count]);
+	while (daemon->input_count > 0)
+		input_free(daemon->inputs[--daemon->input_count]);
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "iotd/bus.h"
-#include "iotd/driver.h"
+#include "iotd/source.h"
 #include "iotd/worker.h"
 
 /*
@@ -58,11 +58,41 @@ struct hardware *hardware_free(struct hardware *hardware);
 int hardware_source(struct hardware *hardware, const struct sensor_settings *sensor,
 		    struct source **ret, struct worker_key **ret_key);
 
+struct bus;
+
+/** struct lent_bus - a bus for somebody who is no sensor; embedded, zeroed: none */
+struct lent_bus {
+	struct i2c_bus *i2c;
+	struct worker_key *key;	   /* on which its jobs are to be run, as those of its sensors */
+	struct hardware *hardware; /* private from here on */
+	struct bus *bus;
+};
+
+/**
+ * hardware_lend_bus() - the bus whose node is @path, configured or not
+ * @ret: stays as it is, also after a reload, until hardware_return_bus(), before hardware_free()
+ * Return: 0; -ENOENT simulated, and not configured; -ENOMEM.
+ */
+int hardware_lend_bus(struct hardware *hardware, const char *path, struct lent_bus *ret);
+
+/** hardware_return_bus() - with no job out. None: nothing */
+void hardware_return_bus(struct lent_bus *lent);
+
+/** hardware_is_simulated() - all buses are emulated ones */
+bool hardware_is_simulated(const struct hardware *hardware);
+
 /** hardware_line_key() - the key of the chip that @line is on; NULL: out of memory */
 struct worker_key *hardware_line_key(struct hardware *hardware, const struct line_settings *line);
 
 /** hardware_gpio() - where lines come from */
 const struct gpio *hardware_gpio(const struct hardware *hardware);
+
+/**
+ * hardware_each_bus() - each bus that is configured, in no order
+ * @each: @busy_us: how long jobs have kept it busy since it was made; @name stays until the next hardware_update()
+ */
+void hardware_each_bus(const struct hardware *hardware,
+		       void (*each)(void *data, const char *name, int64_t busy_us), void *data);
 
 static inline void hardware_freep(struct hardware **hardware)
 {

@@ -213,6 +213,7 @@ static int ask(struct once *once, const struct daemon_options *options)
 	once->events = (struct device_events){ on_reading, on_count, on_status, on_state };
 	once->parts = (struct device_parts){ once->reactor, &once->events, &once->stats,
 					     reactor_now(once->reactor) };
+	once->parts.is_once = true;
 	future_init(&once->all_done, once->reactor, NULL);
 	r = ask_all(once);
 	if (r == 0)

@@ -40,9 +40,11 @@ static int reload_job(struct worker_job *job)
 	struct reload *reload = container_of(job, struct reload, job);
 	int r = config_load(&reload->loaded, reload->file, &reload->faults);
 
-	if (r == 0 && reload->loaded)
-		hardware_reserve_descriptors(reload->loaded);
-	return r;
+	if (r < 0 || !reload->loaded)
+		return r;
+	hardware_reserve_descriptors(reload->loaded);
+	/* a certificate without its key, half renewed, must not cost the connection that works */
+	return mqtt_check_files(&reload->loaded->mqtt, reload->files, sizeof(reload->files));
 }
 
 /* what was left behind is of no use any more */
@@ -100,6 +102,7 @@ static int reload_refuse(struct task *task, int error)
 		reload->loaded = settings_free(reload->loaded);
 		config_faults_free(&reload->faults);
 	}
+	daemon->stats.reloads_refused++;
 	log_event(LOG_ERR, &fields, "reload refused, the configuration stays as it was: %s",
 		  reload->fault);
 	answer(&reload->served, error, reload->fault);
@@ -135,6 +138,15 @@ static int refuse_error(struct task *task, int error)
 	return reload_refuse(task, error);
 }
 
+static int refuse_files(struct task *task)
+{
+	struct daemon *daemon = task_data(task);
+
+	(void)snprintf(daemon->reload.fault, sizeof(daemon->reload.fault), "%.100s: mqtt.tls: %s",
+		       daemon->settings->file, daemon->reload.files);
+	return reload_refuse(task, -EKEYREJECTED);
+}
+
 static int refuse_hang(struct task *task)
 {
 	struct daemon *daemon = task_data(task);
@@ -159,7 +171,10 @@ static int reload_switched(struct task *task)
 	daemon->link_fault[0] = '\0';
 	for (size_t i = 0; i < daemon->output_count; i++)
 		output_link_changed(daemon->outputs[i], false);
+	daemon->reload.is_retelling = true;
 	devices_tell(daemon);
+	daemon->reload.is_retelling = false;
+	dbus_note_facts(daemon->dbus);
 	status_restart(daemon);
 	return reload_finish(task);
 }
@@ -182,6 +197,13 @@ static int reload_connect(struct task *task, int result)
 	return reload_switched(task);
 }
 
+/* what the broker retains of @old would never be told anew */
+static bool leaves_topics(const struct settings *old, const struct settings *settings)
+{
+	return strcmp(old->mqtt.topic, settings->mqtt.topic) != 0 ||
+	       (old->mqtt.format != FORMAT_SPARKPLUG && settings->mqtt.format == FORMAT_SPARKPLUG);
+}
+
 static int reload_link(struct task *task, struct settings *old)
 {
 	struct daemon *daemon = task_data(task);
@@ -192,12 +214,15 @@ static int reload_link(struct task *task, struct settings *old)
 		settings_free(old);
 		return reload_finish(task);
 	}
-	if (strcmp(old->mqtt.topic, daemon->settings->mqtt.topic) != 0) {
+	if (leaves_topics(old, daemon->settings)) {
 		devices_forget(daemon, old);
 		stats_topic = topic_new(old->mqtt.topic, "stats", NULL, NULL);
 		if (stats_topic)
 			mqtt_forget_state(daemon->mqtt, stats_topic, true);
 	}
+	mqtt_retire(daemon->mqtt, daemon->settings);
+	if (old->mqtt.format != daemon->settings->mqtt.format)
+		mqtt_hold_readings(daemon->mqtt); /* from now on they are for the new one */
 	daemon->reload.old = old;
 	return task_await(task, mqtt_stop(daemon->mqtt, reactor_now(daemon->reactor) + SWITCH_US),
 			  reload_connect);
@@ -218,7 +243,15 @@ static void take_up_rest(struct daemon *daemon, struct settings *old)
 		settings->spool = old->spool; /* what is still used, and what the log names */
 		old->spool = unused;
 	}
-	if (old->stats.interval_us != settings->stats.interval_us)
+	if (strcmp(old->driver_dir, settings->driver_dir) != 0) {
+		char *unused = settings->driver_dir;
+
+		log_warning("reload: a change of driver_dir needs a restart of iotd");
+		settings->driver_dir = old->driver_dir;
+		old->driver_dir = unused;
+	}
+	if (old->stats.interval_us != settings->stats.interval_us ||
+	    strcmp(old->stats.textfile, settings->stats.textfile) != 0)
 		status_restart(daemon);
 }
 
@@ -230,7 +263,9 @@ static int reload_take_up(struct task *task)
 	struct device_changes changes = { 0 };
 	int r;
 
-	reload->is_switching = !config_mqtt_equal(&old->mqtt, &loaded->mqtt);
+	reload->is_switching =
+		!config_mqtt_equal(&old->mqtt, &loaded->mqtt) ||
+		strcmp(old->device, loaded->device) != 0; /* it is in messages and ids */
 	r = devices_change(daemon, old, loaded, &changes);
 	if (daemon->settings != loaded) {
 		reload->is_switching = false;
@@ -238,6 +273,8 @@ static int reload_take_up(struct task *task)
 		return refuse_error(task, r);
 	}
 	reload->fault[0] = '\0';
+	dbus_note_devices(daemon->dbus);
+	daemon->stats.reloads++;
 	take_up_rest(daemon, old);
 	log_notice("reloaded %s: %zu devices kept, %zu stopped, %zu started%s", loaded->file,
 		   changes.kept, changes.stopped, changes.started,
@@ -258,6 +295,8 @@ static int reload_loaded(struct task *task, int result)
 		return refuse_hang(task);
 	if (result == -EBADMSG)
 		return refuse_faults(task);
+	if (result == -EKEYREJECTED)
+		return refuse_files(task);
 	if (result < 0)
 		return refuse_error(task, result);
 	result = hardware_check(daemon->hardware, reload->loaded, fault);

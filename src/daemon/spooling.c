@@ -14,6 +14,8 @@
 #define MESSAGE_ID_SPOOL_ASIDE "b6f4c9355b3d4eb690f304dde476b516"
 #define MESSAGE_ID_DISCARDING  "8c3edf9320214a47a13a2db8a2ab6d45"
 #define MESSAGE_ID_DISCARDED   "5979bd00b8d5437a9e70ffd34bde68f5"
+#define MESSAGE_ID_EXPIRING    "e491f27821424d9b9411af7c3a4ac25c"
+#define MESSAGE_ID_EXPIRED     "3f356ce856494b279114b4ad7ad59cc1"
 
 /* KiB that wait in memory while the file cannot be used */
 static unsigned long long memory_kib(const struct daemon *daemon)
@@ -82,6 +84,26 @@ static void on_discarded(struct spool_events *events, uint64_t count, int64_t du
 		  (long long)((duration_us + USEC_PER_SEC - 1) / USEC_PER_SEC));
 }
 
+static void on_expiring(struct spool_events *events)
+{
+	const struct log_fields fields = { .message_id = MESSAGE_ID_EXPIRING };
+
+	(void)events;
+	log_event(LOG_NOTICE, &fields,
+		  "spool: readings wait for longer than mqtt.expiry, and are dropped");
+}
+
+static void on_expired(struct spool_events *events, uint64_t count, int64_t duration_us)
+{
+	const struct log_fields fields = { .message_id = MESSAGE_ID_EXPIRED };
+
+	(void)events;
+	log_event(LOG_NOTICE, &fields,
+		  "spool: no more readings are dropped for mqtt.expiry; %llu were within %lld s",
+		  (unsigned long long)count,
+		  (long long)((duration_us + USEC_PER_SEC - 1) / USEC_PER_SEC));
+}
+
 int spooling_new(struct daemon *daemon)
 {
 	const struct spool_parts parts = {
@@ -92,8 +114,8 @@ int spooling_new(struct daemon *daemon)
 		.stats = &daemon->stats,
 	};
 
-	daemon->spool_events =
-		(struct spool_events){ on_fault, on_aside, on_discarding, on_discarded };
+	daemon->spool_events = (struct spool_events){ on_fault,	    on_aside,	 on_discarding,
+						      on_discarded, on_expiring, on_expired };
 	return spool_new(&daemon->spool, &parts);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon says about itself: STATUS= for systemd, T/stats for the broker, SIGUSR1 for the log. */
+/*
+ * What the daemon says about itself: STATUS= for systemd, T/stats for the broker, a file for Prometheus, SIGUSR1 for
+ * the log.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,28 +17,10 @@
 /* who sends SIGUSR1 a thousand times a second shall not fill the journal */
 #define LOG_DISTANCE_US	   USEC_PER_SEC
 #define LINES_TEXT_SIZE	   80
-
-const struct stats *status_stats(struct daemon *daemon)
-{
-	daemon->stats.now_us = reactor_now(daemon->reactor);
-	daemon->stats.log_dropped = log_dropped();
-	daemon->stats.connected = mqtt_is_connected(daemon->mqtt);
-	return &daemon->stats;
-}
+#define LOG_TEXT_SIZE	   512
+#define QUANTILES_SIZE	   80
 
 /* --- STATUS= -------------------------------------------------------------------------------- */
-
-static size_t count_offline_sensors(const struct daemon *daemon)
-{
-	struct device_info info;
-	size_t count = 0;
-
-	for (size_t i = 0; i < daemon->sensor_count; i++) {
-		sensor_info(daemon->sensors[i], &info);
-		count += info.status == STATUS_OFFLINE;
-	}
-	return count;
-}
 
 static size_t count_offline_lines(const struct daemon *daemon)
 {
@@ -74,7 +59,7 @@ static void tell_status(struct reactor_timer *timer)
 	describe_lines(daemon, lines);
 	(void)snprintf(text, sizeof(text),
 		       "%zu sensors, %zu offline%s; %s %s%s%s; %" PRIu64 " spooled%s%s",
-		       daemon->sensor_count, count_offline_sensors(daemon), lines,
+		       daemon->sensor_count, figures_offline(daemon), lines,
 		       is_up ? "connected to" : "not connected to", daemon->broker,
 		       !is_up && daemon->link_fault[0] ? ": " : "", is_up ? "" : daemon->link_fault,
 		       spooled, daemon->reload.fault[0] ? "; reload refused: " : "",
@@ -98,43 +83,96 @@ void status_changed(struct daemon *daemon)
 					due_us > now_us ? due_us : now_us);
 }
 
-/* --- T/stats -------------------------------------------------------------------------------- */
+/* --- T/stats and the textfile ----------------------------------------------------------------- */
 
-static void publish_stats(struct reactor_timer *timer)
+static void publish_stats(struct daemon *daemon)
 {
-	struct daemon *daemon = container_of(timer, struct daemon, stats_timer);
 	cleanup(freep) char *topic = topic_new(daemon->settings->mqtt.topic, "stats", NULL, NULL);
 	struct message *message;
 
 	if (daemon->reload.is_switching) /* told when the new connection is there */
-		;
-	else if (topic && message_from_stats(topic, status_stats(daemon), &message) == 0)
+		return;
+	if (topic && message_from_stats(topic, figures_all(daemon), &message) == 0)
 		mqtt_publish_state(daemon->mqtt, message);
 	else
 		log_error("T/stats is not published: out of memory");
+}
+
+static void write_textfile(struct daemon *daemon)
+{
+	const char *path = daemon->settings->stats.textfile;
+	struct figures *figures;
+
+	if (!statsfile_is_due(daemon->statsfile, path))
+		return;
+	figures = figures_new(daemon);
+	if (figures)
+		statsfile_write(daemon->statsfile, path, figures);
+	else
+		log_error("%s is not written: out of memory", path);
+}
+
+static void tell_stats(struct reactor_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, stats_timer);
+
+	publish_stats(daemon);
+	write_textfile(daemon);
 	(void)reactor_set_timer(daemon->reactor, timer,
 				reactor_now(daemon->reactor) + daemon->settings->stats.interval_us);
 }
 
 /* --- SIGUSR1 -------------------------------------------------------------------------------- */
 
+static void describe_quantiles(const struct histogram *histogram, char text[static QUANTILES_SIZE])
+{
+	int64_t half_us = histogram_quantile(histogram, 500);
+
+	if (half_us < 0)
+		(void)snprintf(text, QUANTILES_SIZE, "none");
+	else
+		(void)snprintf(text, QUANTILES_SIZE,
+			       "median %" PRId64 " us, worst hundredth %" PRId64 " us", half_us,
+			       histogram_quantile(histogram, 990));
+}
+
+/* what was measured just now, and spread: the second half of the line */
+static void describe_measured(const struct stats *stats, char text[static LOG_TEXT_SIZE])
+{
+	char late[QUANTILES_SIZE], ack[QUANTILES_SIZE];
+
+	describe_quantiles(&stats->late, late);
+	describe_quantiles(&stats->ack, ack);
+	(void)snprintf(text, LOG_TEXT_SIZE,
+		       "lateness %s; acknowledgements %s; sensors %" PRIu64 ", offline %" PRIu64
+		       "; spool %" PRIu64 " bytes, file %" PRIu64 " bytes; reloads %" PRIu64
+		       ", refused %" PRIu64 "; memory %" PRIu64 " bytes; CPU %" PRId64 " ms",
+		       late, ack, stats->sensors, stats->sensors_offline, stats->spool_bytes,
+		       stats->spool_file_bytes, stats->reloads, stats->reloads_refused,
+		       stats->memory_bytes, (int64_t)(stats->cpu_us / USEC_PER_MSEC));
+}
+
 static void log_stats(struct reactor_timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, log_timer);
-	const struct stats *stats = status_stats(daemon);
+	const struct stats *stats = figures_all(daemon);
+	char measured[LOG_TEXT_SIZE];
 
+	describe_measured(stats, measured);
 	log_notice("statistics: up %" PRId64 " s; readings %" PRIu64 ", failed %" PRIu64
 		   ", missed %" PRIu64 ", latest by %" PRId64 " us; published %" PRIu64
 		   ", acknowledged %" PRIu64 ", refused %" PRIu64 ", queued %" PRIu64
-		   ", in flight %" PRIu64 ", discarded %" PRIu64 "; %s, connects %" PRIu64
-		   ", disconnects %" PRIu64 "; commands %" PRIu64 ", refused %" PRIu64
-		   "; edges %" PRIu64 ", lost %" PRIu64 "; log messages dropped %" PRIu64,
+		   ", in flight %" PRIu64 ", discarded %" PRIu64 ", expired %" PRIu64
+		   "; %s, connects %" PRIu64 ", disconnects %" PRIu64 "; commands %" PRIu64
+		   ", refused %" PRIu64 "; edges %" PRIu64 ", lost %" PRIu64
+		   "; log messages dropped %" PRIu64 "; %s",
 		   (int64_t)((stats->now_us - stats->started_us) / USEC_PER_SEC), stats->readings,
 		   stats->read_errors, stats->reads_missed, stats->late_max_us, stats->published,
 		   stats->acknowledged, stats->refused, stats->queued, stats->in_flight,
-		   stats->discarded, stats->connected ? "connected" : "not connected",
-		   stats->connects, stats->disconnects, stats->commands, stats->commands_refused,
-		   stats->edges, stats->edges_lost, stats->log_dropped);
+		   stats->discarded, stats->expired,
+		   stats->connected ? "connected" : "not connected", stats->connects,
+		   stats->disconnects, stats->commands, stats->commands_refused, stats->edges,
+		   stats->edges_lost, stats->log_dropped, measured);
 	daemon->logged_us = stats->now_us;
 }
 
@@ -152,10 +190,12 @@ void status_log(struct daemon *daemon)
 int status_start(struct daemon *daemon)
 {
 	daemon->status_timer.fire = tell_status;
-	daemon->stats_timer.fire = publish_stats;
+	daemon->stats_timer.fire = tell_stats;
 	daemon->log_timer.fire = log_stats;
 	daemon->status_us = reactor_now(daemon->reactor) - STATUS_DISTANCE_US;
 	daemon->logged_us = reactor_now(daemon->reactor) - LOG_DISTANCE_US;
+	figures_start(daemon);
+	write_textfile(daemon); /* who has just set it up need not wait to see it */
 	return reactor_set_timer(daemon->reactor, &daemon->stats_timer,
 				 reactor_now(daemon->reactor) +
 					 daemon->settings->stats.interval_us);
@@ -163,11 +203,12 @@ int status_start(struct daemon *daemon)
 
 void status_restart(struct daemon *daemon)
 {
-	publish_stats(&daemon->stats_timer);
+	tell_stats(&daemon->stats_timer);
 }
 
 void status_stop(struct daemon *daemon)
 {
+	figures_stop(daemon);
 	reactor_stop_timer(&daemon->status_timer);
 	reactor_stop_timer(&daemon->stats_timer);
 	reactor_stop_timer(&daemon->log_timer);

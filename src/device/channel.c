@@ -42,6 +42,8 @@ struct channel_filter {
 	size_t count;
 	struct channel *channels;
 	struct track *tracks;
+	double *sample;	       /* the newest */
+	int64_t sampled_us;    /* CLOCK_REALTIME; 0: no sample yet */
 	int64_t window_end_us; /* 0: no sample yet */
 };
 
@@ -91,7 +93,8 @@ int channel_filter_new(struct channel_filter **ret, const struct sensor_settings
 	filter->interval_us = settings->interval_us;
 	filter->channels = calloc(count, sizeof(*filter->channels));
 	filter->tracks = calloc(count, sizeof(*filter->tracks));
-	if (!filter->channels || !filter->tracks)
+	filter->sample = calloc(count, sizeof(*filter->sample));
+	if (!filter->channels || !filter->tracks || !filter->sample)
 		return -ENOMEM;
 	filter->count = count;
 	memcpy(filter->channels, channels, count * sizeof(*channels));
@@ -110,6 +113,7 @@ struct channel_filter *channel_filter_free(struct channel_filter *filter)
 		return NULL;
 	for (size_t i = 0; i < filter->count; i++)
 		free(filter->tracks[i].samples);
+	free(filter->sample);
 	free(filter->tracks);
 	free(filter->channels);
 	free(filter);
@@ -135,6 +139,12 @@ void channel_filter_forget(struct channel_filter *filter)
 const struct channel *channel_filter_channels(const struct channel_filter *filter)
 {
 	return filter->channels;
+}
+
+const double *channel_filter_sample(const struct channel_filter *filter, int64_t *ret_time_us)
+{
+	*ret_time_us = filter->sampled_us;
+	return filter->sampled_us > 0 ? filter->sample : NULL;
 }
 
 int channel_filter_scale(const struct channel_filter *filter, double values[static CHANNELS_MAX],
@@ -295,10 +305,12 @@ size_t channel_filter_publish(struct channel_filter *filter,
 	reading->name = settings->name;
 	reading->time_us = time_us;
 	reading->count = 0;
+	filter->sampled_us = time_us;
 	for (size_t i = 0; i < filter->count; i++) {
 		struct track *track = &filter->tracks[i];
 		double value = values[i];
 
+		filter->sample[i] = value;
 		if (!isnan(value) && settings->window_us > 0 && !force)
 			add_sample(track, value);
 		if (force) {

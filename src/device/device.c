@@ -4,6 +4,12 @@
 #include "device.h"
 #include "iotd/clock.h"
 
+void device_tell_fault(struct device_events *events, enum device_kind kind, const char *name)
+{
+	if (events->fault)
+		events->fault(events, kind, name);
+}
+
 void device_format_age(char *buffer, size_t size, int64_t age_us)
 {
 	int64_t tenths = age_us / (USEC_PER_SEC / 10), minutes = tenths / 600;

@@ -13,5 +13,8 @@
 #define MESSAGE_ID_ONLINE     "90a178ead3194c28a2d0a62dfaba74ad"
 #define MESSAGE_ID_FORCED_OFF "81d6c2af64a549dc9ab9318cd0e0ad68"
 
+/** device_tell_fault() - a try failed, perhaps for another reason than the last one */
+void device_tell_fault(struct device_events *events, enum device_kind kind, const char *name);
+
 /** device_format_age() - a duration in words for a person: "3.2 s", "5 min", "2 h 10 min" */
 void device_format_age(char *buffer, size_t size, int64_t age_us);

@@ -8,53 +8,17 @@
  * Reading the queue of edges never touches the hardware, so that happens on the reactor; asking for
  * the line and its level may block, so that is the worker's. The kernel's queue drops the oldest
  * edge when it is full: a gap in the sequence numbers is counted, and the level is read anew.
- *
- * A counter tells how many edges there were, at multiples of its interval. The kernel numbers them, also
- * those that its queue drops, so the number of the latest is all that counts: the queue is looked
- * at ten times a second, however fast they come, and none is missed.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
 
-#include "counter.h"
+#include "input.h"
 #include "iotd/clock.h"
 #include "iotd/log.h"
-#include "line.h"
 
-#define EVENTS_AT_ONCE 16
-#define QUEUES_AT_ONCE 64 /* of EVENTS_AT_ONCE: more than the kernel keeps */
-/* a counter's look at the queue, at most this often */
-#define COUNT_PAUSE_US (100 * USEC_PER_MSEC)
 /* when none was lost for so long, that is over */
-#define LOST_QUIET_US  (5 * USEC_PER_SEC)
-
-struct input {
-	const struct device_parts *parts;
-	const struct input_settings *settings;
-	struct line *line;
-	struct task *task;
-	struct reactor_io io;
-	struct future changed; /* the line is lost, or its level must be read anew */
-	bool is_lost;
-	uint32_t sequence;     /* of the last edge */
-	uint32_t reread_after; /* @sequence when the level began to be read anew */
-
-	uint64_t lost; /* edges, since that began */
-	int64_t lost_since_us;
-	struct reactor_timer lost_over;
-
-	struct counter counter;	    /* if that is what it is */
-	struct reactor_timer pause; /* until the queue is looked at again */
-	struct reactor_timer due;   /* the next reading */
-
-	enum device_status status;
-	unsigned int failures;
-	int64_t failed_since_us;
-	char fault[192];
-	struct state state;
-	bool has_state;
-};
+#define LOST_QUIET_US (5 * USEC_PER_SEC)
 
 static int input_open(struct task *task, int result);
 
@@ -68,11 +32,19 @@ static void tell_status(struct input *input, enum device_status status)
 	events->status(events, DEVICE_INPUT, input->settings->name, status);
 }
 
-static void tell_state(struct input *input, bool on, int64_t time_us)
+static void tell_state(struct input *input, bool on, int64_t time_us, int64_t monotonic_us)
 {
+	input_count_state(input, on, monotonic_us);
 	input->state = (struct state){ DEVICE_INPUT, input->settings->name, on, time_us };
 	input->has_state = true;
 	input->parts->events->state(input->parts->events, &input->state);
+}
+
+/* the level was read just now */
+static void tell_level(struct input *input)
+{
+	tell_state(input, input->line->on, clock_realtime_us(),
+		   reactor_monotonic(input->parts->reactor));
 }
 
 /* --- edges ---------------------------------------------------------------------------------- */
@@ -80,11 +52,10 @@ static void tell_state(struct input *input, bool on, int64_t time_us)
 static void input_unwatch(struct input *input)
 {
 	reactor_remove_io(&input->io);
-	reactor_stop_timer(&input->pause);
-	reactor_stop_timer(&input->due);
+	input_count_stop(input);
 }
 
-static void input_lost(struct input *input)
+void input_lost(struct input *input)
 {
 	input->is_lost = true;
 	input_unwatch(input);
@@ -161,94 +132,12 @@ static void tell_edges(struct input *input)
 		if (check_sequence(input, &events[i]))
 			future_resolve(&input->changed, 0);
 		input->parts->stats->edges++;
-		tell_state(input, events[i].on, events[i].monotonic_us + real_us);
+		tell_state(input, events[i].on, events[i].monotonic_us + real_us,
+			   events[i].monotonic_us);
 	}
 	if (count < 0)
 		input_lost(input);
 	/* more than that: the descriptor stays ready, and others get their turn first */
-}
-
-/* --- counters ------------------------------------------------------------------------------- */
-
-/* Return: 0; -ENODEV, -EIO: the chip is gone */
-static int count_edges(struct input *input)
-{
-	struct gpio_event events[EVENTS_AT_ONCE];
-	uint32_t before = input->sequence;
-	int count = EVENTS_AT_ONCE;
-
-	for (int i = 0; i < QUEUES_AT_ONCE && count == EVENTS_AT_ONCE; i++) {
-		count = gpio_line_read_events(input->line->held, events, EVENTS_AT_ONCE);
-		if (count > 0)
-			input->sequence = events[count - 1].sequence;
-	}
-	input->counter.edges += input->sequence - before;
-	input->parts->stats->edges += input->sequence - before;
-	return count < 0 ? count : 0;
-}
-
-static void count_and_pause(struct input *input)
-{
-	struct reactor *reactor = input->parts->reactor;
-
-	if (count_edges(input) < 0) {
-		input_lost(input);
-		return;
-	}
-	(void)reactor_modify_io(&input->io, 0);
-	(void)reactor_set_timer(reactor, &input->pause, reactor_now(reactor) + COUNT_PAUSE_US);
-}
-
-static void pause_over(struct reactor_timer *timer)
-{
-	struct input *input = container_of(timer, struct input, pause);
-
-	(void)reactor_modify_io(&input->io, EPOLLIN);
-}
-
-static void read_counter(struct input *input, struct reading *reading)
-{
-	struct device_events *events = input->parts->events;
-
-	counter_read(&input->counter, input->settings, reactor_now(input->parts->reactor), reading);
-	input->parts->stats->readings++;
-	events->count(events, input->settings, reading);
-}
-
-static void set_due(struct input *input)
-{
-	int64_t now_us = reactor_now(input->parts->reactor), epoch_us = input->parts->epoch_us;
-	int64_t interval_us = input->settings->interval_us;
-	int64_t due_us = epoch_us + ((now_us - epoch_us) / interval_us + 1) * interval_us;
-
-	(void)reactor_set_timer(input->parts->reactor, &input->due, due_us);
-}
-
-static void counter_due(struct reactor_timer *timer)
-{
-	struct input *input = container_of(timer, struct input, due);
-	struct reading reading;
-
-	if (count_edges(input) < 0) {
-		input_lost(input);
-		return;
-	}
-	read_counter(input, &reading);
-	set_due(input);
-}
-
-int input_read_counter(struct input *input, struct reading *ret)
-{
-	if (!input->settings->count)
-		return -ENOTSUP;
-	if (input->status != STATUS_ONLINE || input->is_lost)
-		return -ENODATA;
-	if (count_edges(input) < 0) {
-		input_lost(input);
-		return -ENODATA;
-	}
-	read_counter(input, ret);
-	return 0;
 }
 
 /* --- the task ------------------------------------------------------------------------------- */
@@ -260,7 +149,7 @@ static void input_ready(struct reactor_io *io, uint32_t ready)
 	if (ready & (EPOLLHUP | EPOLLERR))
 		input_lost(input);
 	else if (input->settings->count)
-		count_and_pause(input);
+		input_count_look(input);
 	else
 		tell_edges(input);
 }
@@ -274,9 +163,11 @@ static int input_failed(struct task *task, int error)
 	input->has_state = false;
 	if (input->failures++ == 0) {
 		input->failed_since_us = reactor_now(input->parts->reactor);
-		line_log_offline(DEVICE_INPUT, input->settings->name, error, input->fault);
+		line_log_offline(input->parts, DEVICE_INPUT, input->settings->name, error,
+				 input->fault);
 	}
 	tell_status(input, STATUS_OFFLINE);
+	device_tell_fault(input->parts->events, DEVICE_INPUT, input->settings->name);
 	return line_await_retry(input->line, task, input_open);
 }
 
@@ -298,7 +189,7 @@ static int input_reread(struct task *task, int result)
 		return input_failed(task, result);
 	/* an edge that came meanwhile knows better */
 	if (input->sequence == input->reread_after && input->line->on != input->state.on)
-		tell_state(input, input->line->on, clock_realtime_us());
+		tell_level(input);
 	return input_watch(task);
 }
 
@@ -314,18 +205,6 @@ static int input_changed(struct task *task, int result)
 	if (result < 0)
 		return input_failed(task, result);
 	return task_await_for(task, &input->line->job.future, LINE_TIMEOUT_US, input_reread);
-}
-
-static void tell_first(struct input *input)
-{
-	struct reading reading;
-
-	if (!input->settings->count) {
-		tell_state(input, input->line->on, clock_realtime_us());
-		return;
-	}
-	read_counter(input, &reading);
-	set_due(input);
 }
 
 static int input_opened(struct task *task, int result)
@@ -348,7 +227,9 @@ static int input_opened(struct task *task, int result)
 				input->failures);
 	input->failures = input->line->failures = 0;
 	tell_status(input, STATUS_ONLINE);
-	tell_first(input);
+	if (!input->settings->count)
+		tell_level(input);
+	input_count_first(input);
 	return input_watch(task);
 }
 
@@ -382,9 +263,7 @@ int input_new(struct input **ret, const struct device_parts *parts,
 	input->settings = settings;
 	input->io.ready = input_ready;
 	input->lost_over.fire = lost_over;
-	input->pause.fire = pause_over;
-	input->due.fire = counter_due;
-	counter_init(&input->counter, settings);
+	input_count_new(input);
 	future_init(&input->changed, parts->reactor, NULL);
 	r = line_new(&input->line, parts, gpio, key, &request, settings->name);
 	if (r == 0)
@@ -436,13 +315,16 @@ void input_info(const struct input *input, struct device_info *ret)
 		.status = input->status,
 		.name = input->settings->name,
 		.state = input->has_state ? input->state.on : -1,
+		.state_us = input->has_state ? input->state.time_us : 0,
 		.fault = input->status == STATUS_OFFLINE ? input->fault : NULL,
 	};
-	if (!input->settings->count)
+	if (input->counter.channel_count == 0)
 		return;
 	ret->interval_us = input->settings->interval_us;
 	ret->channels = input->counter.channels;
-	ret->channel_count = COUNTER_CHANNELS;
+	ret->channel_count = input->counter.channel_count;
+	ret->sampled_us = input->counter.sampled_us;
+	ret->sample = input->counter.sampled_us > 0 ? input->counter.sample : NULL;
 }
 
 int input_state(const struct input *input, struct state *ret)

@@ -213,14 +213,15 @@ void line_hasten(struct line *line)
 	future_resolve(&line->hasten, 0);
 }
 
-void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault)
+void line_log_offline(const struct device_parts *parts, enum device_kind kind, const char *name,
+		      int error, const char *fault)
 {
 	struct log_fields fields = { .message_id = MESSAGE_ID_OFFLINE,
 				     .name = name,
 				     .error = error };
 
-	log_event(LOG_WARNING, &fields, "%s %s: offline: %s; trying again", device_kind_name(kind),
-		  name, fault);
+	log_event(LOG_WARNING, &fields, "%s %s: offline: %s%s", device_kind_name(kind), name, fault,
+		  parts->is_once ? "" : "; trying again");
 }
 
 void line_log_online(enum device_kind kind, const char *name, int64_t age_us, unsigned int failures)

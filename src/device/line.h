@@ -95,6 +95,7 @@ int line_await_retry(struct line *line, struct task *task, task_step next);
 void line_hasten(struct line *line);
 
 /** line_log_offline(), line_log_online() - the first failure and the recovery of an input or output */
-void line_log_offline(enum device_kind kind, const char *name, int error, const char *fault);
+void line_log_offline(const struct device_parts *parts, enum device_kind kind, const char *name,
+		      int error, const char *fault);
 void line_log_online(enum device_kind kind, const char *name, int64_t age_us,
 		     unsigned int failures);

@@ -112,9 +112,11 @@ static void output_is_offline(struct output *output, int error)
 	output_drop_orders(output, error, output->fault);
 	if (output->failures++ == 0) {
 		output->failed_since_us = reactor_now(output->parts->reactor);
-		line_log_offline(DEVICE_OUTPUT, output->settings->name, error, output->fault);
+		line_log_offline(output->parts, DEVICE_OUTPUT, output->settings->name, error,
+				 output->fault);
 	}
 	tell_status(output, STATUS_OFFLINE);
+	device_tell_fault(output->parts->events, DEVICE_OUTPUT, output->settings->name);
 }
 
 static void output_is_online(struct output *output)
@@ -401,6 +403,7 @@ void output_info(const struct output *output, struct device_info *ret)
 		.status = output->status,
 		.name = output->settings->name,
 		.state = output->has_state ? output->state.on : -1,
+		.state_us = output->has_state ? output->state.time_us : 0,
 		.fault = output->status == STATUS_OFFLINE ? output->fault : NULL,
 	};
 }

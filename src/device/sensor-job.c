@@ -18,10 +18,11 @@ static int read_source(struct sensor *sensor)
 	if (sensor->phase == PHASE_START) {
 		if (sensor->reopen)
 			source_close(source);
+		sensor->was_opened |= !source->is_open;
 		r = source_open(source);
 		if (r < 0)
 			return r;
-		r = source->driver->start ? source->driver->start(source, &sensor->wait_us) : 0;
+		r = source_start(source, &sensor->wait_us);
 		if (r < 0 || sensor->wait_us > 0)
 			return r;
 	}
@@ -30,29 +31,26 @@ static int read_source(struct sensor *sensor)
 	return r;
 }
 
-/* sysfs knows who owns the address, and reading it may take its time: so not where the log line is made */
-static void explain_busy(struct source *source)
+/* sysfs knows more than the errno, and reading it may take its time: so not where the log line is made */
+static void explain(struct source *source, int error)
 {
-	char owner[sizeof(source->fault)];
+	char words[sizeof(source->fault)];
 
-	i2c_device_describe_owner(source->i2c, owner, sizeof(owner));
-	(void)source_fail(source, -EBUSY, "%s, address 0x%02x: %s", source->i2c->bus_name,
-			  source->i2c->address, owner);
+	if (i2c_device_describe_error(source->i2c, error, words, sizeof(words)))
+		(void)source_fail(source, error, "%s", words);
 }
 
 int sensor_job(struct worker_job *job)
 {
 	struct sensor *sensor = container_of(job, struct sensor, job);
-	int64_t began_us = clock_monotonic_us();
 	int r;
 
 	sensor->wait_us = 0;
 	sensor->has_values = false;
 	sensor->source->fault[0] = '\0';
 	r = read_source(sensor);
-	if (r == -EBUSY && sensor->source->i2c && !sensor->source->fault[0])
-		explain_busy(sensor->source);
+	if (r < 0 && sensor->source->i2c && !sensor->source->fault[0])
+		explain(sensor->source, r);
 	sensor->time_us = clock_realtime_us();
-	sensor->took_us = clock_monotonic_us() - began_us;
 	return r;
 }

@@ -22,18 +22,12 @@
 #include "iotd/log.h"
 #include "sensor.h"
 
-/* longer than any healthy transfer: i2c-dev's own limit is a second for each */
-#define JOB_TIMEOUT_US (3 * USEC_PER_SEC)
 #define RETRY_MAX_US   (10 * USEC_PER_SEC)
 /* a chip that was reset does not answer at once */
 #define RETRY_PAUSE_US (5 * USEC_PER_MSEC)
 /* a source that takes this long time and again is read on a thread of its own from then on */
 #define SLOW_US	       (10 * USEC_PER_MSEC)
 #define SLOW_READS     3 /* in a row: a busy host makes any read slow now and then */
-/* conversions that are not ready when they should be are asked for so often */
-#define COLLECTS_MAX   20
-/* who may wait for one reading */
-#define ASKED_MAX      64
 
 static int sensor_wait(struct task *task, int result);
 static int sensor_try(struct task *task);
@@ -62,107 +56,12 @@ static void sensor_job_idle(struct worker_job *job)
 {
 	struct sensor *sensor = container_of(job, struct sensor, job);
 
+	sensor->busy_us += sensor->job.took_us;
+	source_was_used(sensor->source, sensor->job.took_us);
 	if (sensor->is_freed)
 		sensor_close(sensor);
 	else
 		future_resolve(&sensor->job_back, 0);
-}
-
-/* --- telling -------------------------------------------------------------------------------- */
-
-static void tell_status(struct sensor *sensor, enum device_status status)
-{
-	struct device_events *events = sensor->parts->events;
-
-	if (sensor->status == status)
-		return;
-	sensor->status = status;
-	events->status(events, DEVICE_SENSOR, sensor->settings->name, status);
-}
-
-static void forget_asked(struct sensor *sensor)
-{
-	sensor->asked = NULL;
-	sensor->last_asked = &sensor->asked;
-	sensor->asked_count = 0;
-}
-
-/* all who asked until now; who asks meanwhile gets the next reading */
-static void answer(struct sensor *sensor, int error, const struct reading *reading)
-{
-	struct asked *asked = sensor->asked;
-
-	forget_asked(sensor);
-	while (asked) {
-		struct asked *next = asked->next;
-
-		asked->done(asked->data, error, error < 0 ? sensor->fault : NULL, reading);
-		free(asked);
-		asked = next;
-	}
-}
-
-static void log_recovery(const struct sensor *sensor)
-{
-	struct log_fields fields = { .message_id = MESSAGE_ID_ONLINE,
-				     .name = sensor->settings->name,
-				     .bus = sensor->settings->bus };
-	char age[32];
-
-	device_format_age(age, sizeof(age),
-			  reactor_now(sensor->parts->reactor) - sensor->failed_since_us);
-	log_event(LOG_NOTICE, &fields, "sensor %s: online again after %s, %u failed reads",
-		  sensor->settings->name, age, sensor->failures);
-}
-
-/* that a chip says no shows that the bus moves, as a reading does; other errors say nothing of it */
-static void tell_bus(const struct sensor *sensor, int error)
-{
-	struct device_events *events = sensor->parts->events;
-	bool hangs = error == -ETIMEDOUT && sensor->collects <= COLLECTS_MAX;
-
-	if (sensor->settings->bus && events->bus && (hangs || error == 0 || error == -ENXIO))
-		events->bus(events, sensor->settings, hangs);
-}
-
-static void sensor_failed(struct sensor *sensor, int error)
-{
-	struct log_fields fields = { .message_id = MESSAGE_ID_OFFLINE,
-				     .name = sensor->settings->name,
-				     .bus = sensor->settings->bus,
-				     .error = error };
-
-	sensor->parts->stats->read_errors++;
-	if (sensor->failures++ == 0) {
-		sensor->failed_since_us = reactor_now(sensor->parts->reactor);
-		log_event(LOG_WARNING, &fields, "sensor %s: offline: %s; trying again",
-			  sensor->settings->name, sensor->fault);
-	}
-	tell_bus(sensor, error);
-	tell_status(sensor, STATUS_OFFLINE);
-	answer(sensor, error, NULL);
-}
-
-static void sensor_succeeded(struct sensor *sensor)
-{
-	struct device_events *events = sensor->parts->events;
-	bool was_asked = sensor->asked != NULL;
-	struct reading reading;
-
-	sensor->parts->stats->readings++;
-	if (sensor->failures > 0) {
-		log_recovery(sensor);
-		channel_filter_forget(sensor->filter);
-		sensor->due_us = reactor_now(sensor->parts->reactor); /* no more back-off */
-	}
-	sensor->failures = 0;
-	tell_bus(sensor, 0);
-	tell_status(sensor, STATUS_ONLINE);
-	if (channel_filter_publish(sensor->filter, sensor->values,
-				   reactor_now(sensor->parts->reactor), sensor->time_us, was_asked,
-				   &reading) > 0)
-		events->reading(events, sensor->settings, &reading);
-	answer(sensor, 0, &reading);
 }
 
 /* --- the task ------------------------------------------------------------------------------- */
@@ -216,53 +115,21 @@ static int sensor_finish(struct task *task, int error)
 	return sensor_wait(task, 0);
 }
 
-/* as i2c_write() has its errors; the errno's own words would send a person to the wrong place */
-static const char *describe_bus_error(int error)
+int64_t sensor_job_limit(const struct sensor *sensor)
 {
-	switch (-error) {
-	case ENOENT:
-		return "there is no such adapter";
-	case ENXIO:
-		return "no chip answers";
-	case ETIMEDOUT:
-		return "the bus hangs";
-	case EBUSY:
-		return "a kernel driver owns the address";
-	case EACCES:
-		return "permission denied; is iotd's user in the group i2c?";
-	default:
-		return strerror(-error);
-	}
-}
+	int64_t limit_us = sensor->source->driver->limit_us;
 
-static void note_fault(struct sensor *sensor, int error)
-{
-	const struct sensor_settings *settings = sensor->settings;
-	const char *fault = sensor->source->fault;
-
-	if (error == -ETIMEDOUT && !worker_job_is_idle(&sensor->job))
-		(void)snprintf(sensor->fault, sizeof(sensor->fault),
-			       "no answer within %lld s: %s%s hangs", JOB_TIMEOUT_US / USEC_PER_SEC,
-			       settings->bus ? "bus " : "its source",
-			       settings->bus ? settings->bus : "");
-	else if (error == -ETIMEDOUT && sensor->collects > COLLECTS_MAX && !fault[0])
-		(void)snprintf(sensor->fault, sizeof(sensor->fault),
-			       "asked %d times, the chip is still converting", COLLECTS_MAX);
-	else if (settings->bus && !fault[0])
-		(void)snprintf(sensor->fault, sizeof(sensor->fault), "%s, address 0x%02x: %s",
-			       settings->bus, settings->address, describe_bus_error(error));
-	else
-		(void)snprintf(sensor->fault, sizeof(sensor->fault), "%s",
-			       fault[0] ? fault : strerror(-error));
+	return limit_us > 0 ? limit_us : SENSOR_JOB_LIMIT_US;
 }
 
 /* a source that is slow must not make its neighbours wait again and again */
 static void separate_if_slow(struct sensor *sensor)
 {
-	if (sensor->settings->bus || sensor->own_key)
+	/* others have a key of their bus or device */
+	if (sensor->settings->bus || sensor->source->driver->kind != DRIVER_FILE || sensor->own_key)
 		return;
-	sensor->slow_reads = sensor->took_us < SLOW_US ? 0 : sensor->slow_reads + 1;
-	if (sensor->slow_reads < SLOW_READS && sensor->took_us < JOB_TIMEOUT_US)
+	sensor->slow_reads = sensor->job.took_us < SLOW_US ? 0 : sensor->slow_reads + 1;
+	if (sensor->slow_reads < SLOW_READS && sensor->job.took_us < SENSOR_JOB_LIMIT_US)
 		return;
 	if (worker_key_new(&sensor->own_key, worker_key_pool(sensor->key), 0) == 0)
 		sensor->key = sensor->own_key;
@@ -289,7 +156,7 @@ static int sensor_read_failed(struct task *task, int error)
 {
 	struct sensor *sensor = task_data(task);
 
-	note_fault(sensor, error);
+	sensor_note_fault(sensor, error);
 	if (!worker_job_is_idle(&sensor->job)) {
 		sensor_failed(sensor, error);
 		sensor->deadline_us = INT64_MAX; /* as long as it takes: the reactor is fine */
@@ -317,19 +184,46 @@ static bool filter_fits(const struct sensor *sensor)
 	return true;
 }
 
+/* the configuration could not know what only the device tells */
+static void warn_of_strange_channels(const struct sensor *sensor)
+{
+	const struct sensor_settings *settings = sensor->settings;
+	const struct source *source = sensor->source;
+	struct log_fields fields = { .name = settings->name };
+
+	for (size_t i = 0; i < settings->channel_count; i++) {
+		size_t at = 0;
+
+		while (at < source->channel_count &&
+		       strcmp(source->channels[at].name, settings->channels[i].name) != 0)
+			at++;
+		if (at == source->channel_count)
+			log_event(LOG_WARNING, &fields,
+				  "sensor %s: has no channel %s, whose settings do nothing",
+				  settings->name, settings->channels[i].name);
+	}
+}
+
 static int prepare_filter(struct sensor *sensor)
 {
+	bool is_known = sensor->filter && !sensor->was_opened;
 	int r;
 
-	if (filter_fits(sensor))
+	sensor->was_opened = false;
+	if (is_known || filter_fits(sensor))
 		return 0;
 	sensor->filter = channel_filter_free(sensor->filter);
+	sensor->is_news = true;
 	sensor->channel_count = sensor->source->channel_count;
 	r = channel_filter_new(&sensor->filter, sensor->settings, sensor->source->channels,
 			       sensor->channel_count);
-	if (r == 0)
-		channel_filter_set_interval(sensor->filter, sensor->interval_us);
-	return r;
+	if (r < 0)
+		return r;
+	channel_filter_set_interval(sensor->filter, sensor->interval_us);
+	warn_of_strange_channels(sensor);
+	if (sensor->parts->events->channels)
+		sensor->parts->events->channels(sensor->parts->events, sensor->settings->name);
+	return 0;
 }
 
 static int sensor_no_worker(struct task *task, int error)
@@ -352,8 +246,8 @@ static int sensor_collect(struct task *task, int result)
 	result = worker_run(sensor->key, &sensor->job);
 	if (result < 0)
 		return sensor_no_worker(task, result);
-	return task_await_for(task, &sensor->job.future, note_deadline(sensor, JOB_TIMEOUT_US),
-			      sensor_read_done);
+	return task_await_for(task, &sensor->job.future,
+			      note_deadline(sensor, sensor_job_limit(sensor)), sensor_read_done);
 }
 
 static int sensor_read_done(struct task *task, int result)
@@ -364,7 +258,7 @@ static int sensor_read_done(struct task *task, int result)
 		separate_if_slow(sensor);
 	/* without a time to wait, EAGAIN is the bus's: arbitration lost */
 	if ((result >= 0 && !sensor->has_values) || (result == -EAGAIN && sensor->wait_us > 0)) {
-		if (sensor->collects++ < COLLECTS_MAX)
+		if (sensor->collects++ < SENSOR_COLLECTS_MAX)
 			return task_sleep(task, note_deadline(sensor, sensor->wait_us),
 					  sensor_collect);
 		result = -ETIMEDOUT;
@@ -397,18 +291,28 @@ static int sensor_try(struct task *task)
 	r = worker_run(sensor->key, &sensor->job);
 	if (r < 0)
 		return sensor_no_worker(task, r);
-	return task_await_for(task, &sensor->job.future, note_deadline(sensor, JOB_TIMEOUT_US),
-			      sensor_read_done);
+	return task_await_for(task, &sensor->job.future,
+			      note_deadline(sensor, sensor_job_limit(sensor)), sensor_read_done);
+}
+
+static void note_lateness(struct sensor *sensor)
+{
+	struct stats *stats = sensor->parts->stats;
+	int64_t now_us = reactor_now(sensor->parts->reactor), late_us = now_us - sensor->due_us;
+
+	histogram_add(&stats->late, now_us, late_us);
+	if (late_us > stats->late_max_us)
+		stats->late_max_us = late_us;
+	lateness_note(&sensor->lateness, now_us, late_us);
 }
 
 /* the time to read has come: -ETIMEDOUT on schedule, 0 because somebody asked */
 static int sensor_due(struct task *task, int result)
 {
 	struct sensor *sensor = task_data(task);
-	int64_t late_us = reactor_now(sensor->parts->reactor) - sensor->due_us;
 
-	if (result == -ETIMEDOUT && late_us > sensor->parts->stats->late_max_us)
-		sensor->parts->stats->late_max_us = late_us;
+	if (result == -ETIMEDOUT)
+		note_lateness(sensor);
 	sensor->tries = 0;
 	return sensor_try(task);
 }
@@ -440,10 +344,11 @@ int sensor_new(struct sensor **ret, const struct device_parts *parts,
 	sensor->settings = settings;
 	sensor->source = source;
 	sensor->key = key;
+	sensor->is_news = true;
 	sensor->interval_us = settings->interval_us;
 	sensor->job.run = sensor_job;
 	sensor->job.idle = sensor_job_idle;
-	forget_asked(sensor);
+	sensor_forget_asked(sensor);
 	sensor->due_us = sensor->deadline_us = reactor_now(parts->reactor);
 	future_init(&sensor->job_back, parts->reactor, NULL);
 	future_init(&sensor->wake, parts->reactor, NULL);
@@ -462,7 +367,7 @@ struct sensor *sensor_free(struct sensor *sensor)
 		return NULL;
 	sensor->is_freed = true;
 	(void)snprintf(sensor->fault, sizeof(sensor->fault), "the sensor is being stopped");
-	answer(sensor, -ECANCELED, NULL);
+	sensor_answer(sensor, -ECANCELED, NULL);
 	task_cancel(sensor->task);
 	sensor->task = task_release(sensor->task);
 	if (worker_job_is_idle(&sensor->job))
@@ -470,37 +375,10 @@ struct sensor *sensor_free(struct sensor *sensor)
 	return NULL;
 }
 
-/* the worker has its job still, and nobody waits for that any more */
-static bool sensor_hangs(const struct sensor *sensor)
-{
-	return !worker_job_is_idle(&sensor->job) &&
-	       future_result(&sensor->job.future) != -EINPROGRESS;
-}
-
-int sensor_read(struct sensor *sensor, sensor_read_callback done, void *data)
-{
-	struct asked *asked;
-
-	if (sensor_hangs(sensor)) {
-		done(data, -ETIMEDOUT, sensor->fault, NULL); /* no use in waiting */
-		return 0;
-	}
-	if (sensor->asked_count == ASKED_MAX)
-		return -EBUSY;
-	asked = malloc(sizeof(*asked));
-	if (!asked)
-		return -ENOMEM;
-	*asked = (struct asked){ .done = done, .data = data };
-	*sensor->last_asked = asked;
-	sensor->last_asked = &asked->next;
-	sensor->asked_count++;
-	future_resolve(&sensor->wake, 0); /* or the read that is under way answers */
-	return 0;
-}
-
 void sensor_set_interval(struct sensor *sensor, int64_t interval_us)
 {
 	sensor->interval_us = interval_us;
+	sensor->is_news = true;
 	if (sensor->filter)
 		channel_filter_set_interval(sensor->filter, interval_us);
 	sensor->due_us = reactor_now(sensor->parts->reactor);
@@ -519,28 +397,6 @@ void sensor_update(struct sensor *sensor, const struct sensor_settings *settings
 const struct sensor_settings *sensor_settings(const struct sensor *sensor)
 {
 	return sensor->settings;
-}
-
-void sensor_info(const struct sensor *sensor, struct device_info *ret)
-{
-	/* until the first reading they are the source's, and that is the worker's while it opens it */
-	bool is_known = sensor->filter || worker_job_is_idle(&sensor->job);
-	const struct channel *channels =
-		sensor->filter ? channel_filter_channels(sensor->filter) : sensor->source->channels;
-
-	*ret = (struct device_info){
-		.kind = DEVICE_SENSOR,
-		.status = sensor->status,
-		.name = sensor->settings->name,
-		.driver = sensor->source->driver->name,
-		.interval_us = sensor->interval_us,
-		.channels = is_known ? channels : NULL,
-		.channel_count = sensor->filter ? sensor->channel_count
-				 : is_known	? sensor->source->channel_count
-						: 0,
-		.state = -1,
-		.fault = sensor->status == STATUS_OFFLINE ? sensor->fault : NULL,
-	};
 }
 
 int64_t sensor_deadline(const struct sensor *sensor)

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A sensor's own state, shared by its task (sensor.c) and what its worker does (sensor-job.c). */
+/*
+ * A sensor's own state, shared by its task (sensor.c), what its worker does (sensor-job.c) and what
+ * is told of it (sensor-told.c).
+ */
 
 #include "device.h"
+#include "lateness.h"
+
+/* longer than any healthy transfer: i2c-dev's own limit is a second for each */
+#define SENSOR_JOB_LIMIT_US (3 * USEC_PER_SEC)
+/* conversions that are not ready when they should be are asked for so often */
+#define SENSOR_COLLECTS_MAX 20
 
 enum phase {
 	PHASE_START,
@@ -26,6 +35,7 @@ struct sensor {
 	struct channel_filter *filter;
 	size_t channel_count; /* of the filter */
 	bool is_freed;
+	bool is_news; /* others have to be told of its channels or its interval */
 
 	/* with the worker while the job is out */
 	struct worker_job job;
@@ -33,7 +43,8 @@ struct sensor {
 	enum phase phase;
 	bool reopen;
 	bool has_values;
-	int64_t wait_us, time_us, took_us;
+	bool was_opened; /* since the filter was last looked at */
+	int64_t wait_us, time_us;
 	double values[CHANNELS_MAX];
 
 	int64_t interval_us, due_us, deadline_us;
@@ -44,6 +55,9 @@ struct sensor {
 	enum device_status status;
 	unsigned int failures; /* in a row, after retries */
 	int64_t failed_since_us;
+	uint64_t readings, read_errors;
+	struct lateness lateness; /* of reads on schedule */
+	int64_t busy_us;	  /* what its jobs took */
 	char fault[192];
 
 	struct asked *asked, **last_asked; /* in their order */
@@ -52,3 +66,21 @@ struct sensor {
 
 /** sensor_job() - on the worker: the phase that is due; the job is the sensor's */
 int sensor_job(struct worker_job *job);
+
+/** sensor_job_limit() - how long its job may take */
+int64_t sensor_job_limit(const struct sensor *sensor);
+
+/** sensor_note_fault() - put into words, for those who are told, why a read failed */
+void sensor_note_fault(struct sensor *sensor, int error);
+
+/** sensor_failed() - a read failed after all retries: tell all who are to know; `fault` says why */
+void sensor_failed(struct sensor *sensor, int error);
+
+/** sensor_succeeded() - `values` are a reading: publish what is to be published, tell all who are to know */
+void sensor_succeeded(struct sensor *sensor);
+
+/** sensor_forget_asked() - nobody waits for a reading */
+void sensor_forget_asked(struct sensor *sensor);
+
+/** sensor_answer() - all who asked until now; who asks meanwhile gets the next reading. @reading: NULL on failure */
+void sensor_answer(struct sensor *sensor, int error, const struct reading *reading);

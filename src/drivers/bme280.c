@@ -14,11 +14,8 @@
 
 #include <errno.h>
 #include <math.h>
-#include <time.h>
 
-#include "iotd/bus.h"
-#include "iotd/clock.h"
-#include "iotd/driver.h"
+#include "iotd/chip.h"
 
 /* DS 5.3, memory map */
 #define REG_CALIBRATION_TP 0x88 /* .. 0xa1 */
@@ -30,6 +27,8 @@
 #define REG_CTRL_MEAS	   0xf4
 #define REG_DATA	   0xf7 /* .. 0xfe */
 
+#define ID_BME280	 0x60 /* DS 5.4.1 */
+#define ID_BMP280	 0x58 /* BST-BMP280-DS001 4.3.1 */
 #define RESET_WORD	 0xb6 /* DS 5.4.2 */
 #define STATUS_MEASURING 0x08 /* DS 5.4.4 */
 #define STATUS_IM_UPDATE 0x01 /* DS 5.4.4: calibration is being copied from the NVM */
@@ -72,7 +71,6 @@ struct bme280_state {
 	struct bme280_calibration calibration;
 	uint8_t osrs; /* DS 5.4.3, table 20: code of the oversampling, the same for all three */
 	int64_t measure_us;
-	int polls; /* of this measurement */
 };
 
 static const struct channel bme280_channels[] = {
@@ -90,64 +88,38 @@ enum {
 	OVERSAMPLING
 };
 
-static const char *const bme280_oversamplings[] = { "1", "2", "4", "8", "16", NULL };
-
 static const struct driver_option bme280_options[] = {
-	[OVERSAMPLING] = { .name = "oversampling",
-			   .type = OPTION_INTEGER,
-			   .minimum = 1,
-			   .maximum = 16,
-			   .preset = 1,
-			   .choices = bme280_oversamplings },
+	[OVERSAMPLING] = { "oversampling", OPTION_INTEGER, .preset = 1,
+			   CHOICES("1", "2", "4", "8", "16") },
 };
 
 /* --- Conversions ---------------------------------------------------------------------------- */
 
-static uint16_t unsigned_word(const uint8_t *bytes)
-{
-	return (uint16_t)(bytes[0] | bytes[1] << 8);
-}
-
-static int16_t signed_word(const uint8_t *bytes)
-{
-	return (int16_t)unsigned_word(bytes);
-}
-
-static int16_t signed_12_bits(unsigned int bits)
-{
-	return (int16_t)(bits < 0x800 ? (int)bits : (int)bits - 0x1000);
-}
-
-static uint32_t data_20_bits(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[0] << 12 | (uint32_t)bytes[1] << 4 | (uint32_t)bytes[2] >> 4;
-}
-
 /* DS 4.2.2, table 16: 0x88 .. 0xa1 */
 static void calibration_set_tp(struct bme280_calibration *c, const uint8_t bytes[static 26])
 {
-	c->t1 = unsigned_word(bytes);
-	c->t2 = signed_word(bytes + 2);
-	c->t3 = signed_word(bytes + 4);
-	c->p1 = unsigned_word(bytes + 6);
-	c->p2 = signed_word(bytes + 8);
-	c->p3 = signed_word(bytes + 10);
-	c->p4 = signed_word(bytes + 12);
-	c->p5 = signed_word(bytes + 14);
-	c->p6 = signed_word(bytes + 16);
-	c->p7 = signed_word(bytes + 18);
-	c->p8 = signed_word(bytes + 20);
-	c->p9 = signed_word(bytes + 22);
+	c->t1 = le16(bytes);
+	c->t2 = le16_signed(bytes + 2);
+	c->t3 = le16_signed(bytes + 4);
+	c->p1 = le16(bytes + 6);
+	c->p2 = le16_signed(bytes + 8);
+	c->p3 = le16_signed(bytes + 10);
+	c->p4 = le16_signed(bytes + 12);
+	c->p5 = le16_signed(bytes + 14);
+	c->p6 = le16_signed(bytes + 16);
+	c->p7 = le16_signed(bytes + 18);
+	c->p8 = le16_signed(bytes + 20);
+	c->p9 = le16_signed(bytes + 22);
 	c->h1 = bytes[25];
 }
 
 /* DS 4.2.2, table 16: 0xe1 .. 0xe7; h4 and h5 share the byte at 0xe5 */
 static void calibration_set_h(struct bme280_calibration *c, const uint8_t bytes[static 7])
 {
-	c->h2 = signed_word(bytes);
+	c->h2 = le16_signed(bytes);
 	c->h3 = bytes[2];
-	c->h4 = signed_12_bits((unsigned int)bytes[3] << 4 | (bytes[4] & 0x0f));
-	c->h5 = signed_12_bits((unsigned int)bytes[5] << 4 | bytes[4] >> 4);
+	c->h4 = (int16_t)sign_extend((uint32_t)bytes[3] << 4 | (bytes[4] & 0x0f), 12);
+	c->h5 = (int16_t)sign_extend((uint32_t)bytes[5] << 4 | bytes[4] >> 4, 12);
 	c->h6 = (int8_t)bytes[6];
 }
 
@@ -190,15 +162,6 @@ static double bme280_percent(const struct bme280_calibration *c, uint32_t raw, d
 	return fmin(fmax(h, 0.0), 100.0);
 }
 
-/* DS table 20 and its likes: 1, 2, 4, 8, 16 -> 1 .. 5; 0: there is no such oversampling */
-static uint8_t bme280_osrs(int64_t oversampling)
-{
-	for (uint8_t code = 1; code <= 5; code++)
-		if (oversampling == 1 << (code - 1))
-			return code;
-	return 0;
-}
-
 /* DS 9.1, the longest that a measurement takes */
 static int64_t bme280_measure_us(int64_t oversampling, bool humidity)
 {
@@ -209,42 +172,28 @@ static int64_t bme280_measure_us(int64_t oversampling, bool humidity)
 
 /* --- The chip ------------------------------------------------------------------------------- */
 
-static void bme280_pause(int64_t duration_us)
-{
-	struct timespec duration = { .tv_nsec = duration_us * NSEC_PER_USEC };
-
-	(void)nanosleep(&duration, NULL);
-}
-
 /* the pin SDO chooses between two addresses (DS 6.2) */
 static int bme280_identify(struct source *source)
 {
 	struct bme280_state *state = source->state;
-	const struct i2c_device *i2c = source->i2c;
 	uint8_t id;
 	int r;
 
 	r = i2c_read_registers(source->i2c, REG_ID, &id, 1);
-	if (r == -ENXIO)
-		return source_fail(source, r, "no chip answered at 0x%02x on %s (is it 0x%02x?)",
-				   i2c->address, i2c->bus_name,
-				   i2c->address == 0x76 ? 0x77U : 0x76U);
 	if (r < 0)
-		return r;
+		return chip_absent(source, r);
 
 	switch (id) {
-	case 0x60: /* DS 5.4.1 */
+	case ID_BME280:
 		state->kind = KIND_BME280;
 		return 0;
 	case 0x56: /* samples, as is 0x57 (Linux drivers/iio/pressure/bmp280.h) */
 	case 0x57:
-	case 0x58: /* BST-BMP280-DS001 4.3.1 */
+	case ID_BMP280:
 		state->kind = KIND_BMP280;
 		return 0;
 	default:
-		return source_fail(source, -ENODEV,
-				   "chip id 0x%02x at 0x%02x on %s is no BME280 or BMP280", id,
-				   i2c->address, i2c->bus_name);
+		return chip_stranger(source, id, "BME280 or BMP280");
 	}
 }
 
@@ -259,7 +208,7 @@ static int bme280_reset(struct source *source)
 		return r;
 
 	for (int poll = 0; poll < STARTUP_POLLS; poll++) {
-		bme280_pause(STARTUP_US);
+		chip_pause(STARTUP_US);
 		r = i2c_read_registers(source->i2c, REG_STATUS, &status, 1);
 		if (r == 0 && !(status & STATUS_IM_UPDATE))
 			return 0;
@@ -283,9 +232,7 @@ static int bme280_calibrate(struct source *source)
 		return r;
 	calibration_set_tp(c, tp);
 	if (c->t1 == 0 || c->t1 == UINT16_MAX || c->p1 == 0 || c->p1 == UINT16_MAX)
-		return source_fail(
-			source, -EIO,
-			"the chip's calibration is blank: a bad chip or a disturbed bus");
+		return chip_blank(source);
 	if (state->kind == KIND_BMP280)
 		return 0;
 
@@ -293,27 +240,23 @@ static int bme280_calibrate(struct source *source)
 	if (r < 0)
 		return r;
 	calibration_set_h(c, h);
-	if (c->h2 == 0 || c->h2 == -1)
-		return source_fail(
-			source, -EIO,
-			"the chip's calibration is blank: a bad chip or a disturbed bus");
-	return 0;
+	return c->h2 == 0 || c->h2 == -1 ? chip_blank(source) : 0;
 }
 
 static int bme280_open(struct source *source)
 {
 	struct bme280_state *state = source->state;
-	int64_t oversampling = source->options[OVERSAMPLING].integer;
-	int r;
+	const struct option_value *oversampling = &source->options[OVERSAMPLING];
+	int choice = option_choice(&bme280_options[OVERSAMPLING], oversampling), r;
 
-	state->osrs = bme280_osrs(oversampling);
-	if (state->osrs == 0)
+	if (choice < 0)
 		return source_fail(source, -EINVAL, "oversampling must be 1, 2, 4, 8 or 16");
+	state->osrs = (uint8_t)(choice + 1); /* DS table 20 and its likes */
 
 	r = bme280_identify(source);
 	if (r < 0)
 		return r;
-	state->measure_us = bme280_measure_us(oversampling, state->kind == KIND_BME280);
+	state->measure_us = bme280_measure_us(oversampling->integer, state->kind == KIND_BME280);
 	r = bme280_reset(source);
 	if (r < 0)
 		return r;
@@ -336,7 +279,6 @@ static int bme280_start(struct source *source, int64_t *wait_us)
 	if (r < 0)
 		return r;
 
-	state->polls = 0;
 	*wait_us = state->measure_us;
 	return 0;
 }
@@ -345,7 +287,7 @@ static int bme280_convert(struct source *source, const uint8_t *data, double val
 {
 	const struct bme280_state *state = source->state;
 	const struct bme280_calibration *c = &state->calibration;
-	uint32_t raw_p = data_20_bits(data), raw_t = data_20_bits(data + 3);
+	uint32_t raw_p = be20(data), raw_t = be20(data + 3);
 	double t_fine, celsius, pascal;
 
 	/* one alone may be a true value: 0x80000 is about 26 °C on many chips */
@@ -379,7 +321,8 @@ static int bme280_convert(struct source *source, const uint8_t *data, double val
  * Settings, status and data in one burst. Status comes before the data, so what follows a "done" is
  * complete; settings that are not ours any more tell that the chip was reset in between.
  */
-static int bme280_collect_all(struct source *source, double values[static 3], int64_t *wait_us)
+static int bme280_collect(struct source *source, double values[static CHANNELS_MAX],
+			  int64_t *wait_us)
 {
 	struct bme280_state *state = source->state;
 	bool humidity = state->kind == KIND_BME280;
@@ -391,33 +334,21 @@ static int bme280_collect_all(struct source *source, double values[static 3], in
 	if (r < 0)
 		return r;
 
-	if (registers[REG_STATUS] & STATUS_MEASURING) {
-		if (++state->polls > MEASURING_POLLS)
-			return source_fail(source, -ETIMEDOUT,
-					   "the chip does not end its measurement");
-		*wait_us = MEASURING_WAIT_US;
-		return -EAGAIN;
-	}
+	if (registers[REG_STATUS] & STATUS_MEASURING)
+		return chip_converting(source, MEASURING_POLLS, MEASURING_WAIT_US, wait_us);
 	if ((registers[REG_CTRL_MEAS] & ~MODE_BITS) != (state->osrs << 5 | state->osrs << 2) ||
 	    (humidity && registers[REG_CTRL_HUM] != state->osrs))
-		return source_fail(source, -EIO,
-				   "the chip lost its settings: was it reset or without power?");
+		return chip_lost(source);
 	return bme280_convert(source, &registers[REG_DATA], values);
-}
-
-static int bme280_collect(struct source *source, double values[static CHANNELS_MAX],
-			  int64_t *wait_us)
-{
-	return bme280_collect_all(source, values, wait_us);
 }
 
 static int bmp280_collect(struct source *source, double values[static CHANNELS_MAX],
 			  int64_t *wait_us)
 {
-	double all[3] = { 0 };
+	double all[CHANNELS_MAX] = { 0 };
 	int r;
 
-	r = bme280_collect_all(source, all, wait_us);
+	r = bme280_collect(source, all, wait_us);
 	if (r < 0)
 		return r;
 	values[0] = all[0];
@@ -425,31 +356,30 @@ static int bmp280_collect(struct source *source, double values[static CHANNELS_M
 	return 0;
 }
 
-extern const struct driver bme280_driver, bmp280_driver;
+static enum recognition bme280_recognise(struct i2c_device *i2c)
+{
+	return chip_has_id(i2c, REG_ID, ID_BME280);
+}
 
-const struct driver bme280_driver = {
-	.name = "bme280",
-	.kind = DRIVER_I2C,
-	.channels = bme280_channels,
-	.channel_count = ARRAY_SIZE(bme280_channels),
-	.options = bme280_options,
-	.option_count = ARRAY_SIZE(bme280_options),
-	.state_size = sizeof(struct bme280_state),
-	.addresses = { 0x76, 0x77 },
-	.open = bme280_open,
-	.start = bme280_start,
-	.collect = bme280_collect,
-};
+static enum recognition bmp280_recognise(struct i2c_device *i2c)
+{
+	return chip_has_id(i2c, REG_ID, ID_BMP280);
+}
+
+CHIP_DRIVER(bme280, CHIP_OPTIONS(bme280_options), CHIP_STATE(struct bme280_state),
+	    .recognise = bme280_recognise, .addresses = { 0x76, 0x77 });
+
+extern const struct driver bmp280_driver;
 
 const struct driver bmp280_driver = {
 	.name = "bmp280",
 	.kind = DRIVER_I2C,
 	.channels = bmp280_channels,
 	.channel_count = ARRAY_SIZE(bmp280_channels),
-	.options = bme280_options,
-	.option_count = ARRAY_SIZE(bme280_options),
-	.state_size = sizeof(struct bme280_state),
+	CHIP_OPTIONS(bme280_options),
+	CHIP_STATE(struct bme280_state),
 	.addresses = { 0x76, 0x77 },
+	.recognise = bmp280_recognise,
 	.open = bme280_open,
 	.start = bme280_start,
 	.collect = bmp280_collect,

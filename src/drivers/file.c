@@ -5,30 +5,23 @@
  * of the file; `match` takes the line that begins with it and counts words behind it, `field` takes
  * the n-th word: match = "MemAvailable:" for /proc/meminfo, field = 2 for the second load average.
  *
- * The file stays open and is read at offset 0 by one pread, because that is ten times cheaper than
- * open, read and close, and because a second read of a sysfs file would make the kernel ask the
- * hardware a second time. Only the first 4 KiB count; a sysfs file has no more. Before each read the
- * path is compared with what is open, so that a file that was replaced by rename is read anew.
+ * The file stays open (textfile.c). Only its first 4 KiB count. Before a read the path is compared with
+ * what is open, so that a file that was replaced by rename is read anew; unless it is known that
+ * nothing has changed (file-watch.h).
  *
- * Only regular files: to open a FIFO waits, and to open a device can do anything. A word counts only
- * when the whole of it is a decimal number; a unit behind a blank ("12345 kB") does not disturb.
- * Numbers are read in the C locale whatever the process has.
+ * A word counts only when the whole of it is a decimal number; a unit behind a blank ("12345 kB")
+ * does not disturb.
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <locale.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "iotd/descriptor.h"
-#include "iotd/driver.h"
+#include "file-watch.h"
+#include "textfile.h"
+
 #include "iotd/parse.h"
 
-#define TEXT_SIZE   4096
-#define NUMBER_SIZE 64
 #define FIELD_MAX   1024
 #define MATCH_SHOWN 40
 
@@ -59,7 +52,7 @@ struct file_state {
 	int fd;
 	dev_t device;
 	ino_t inode;
-	locale_t c_locale;
+	struct file_watch watch;
 };
 
 /* a piece of the text; ends where @end points */
@@ -86,46 +79,7 @@ static const char *file_path(const struct source *source)
 	return source->options[FILE_PATH].string;
 }
 
-static int file_fail_errno(struct source *source, int error)
-{
-	return source_fail(source, -error, "%s: %s", file_path(source), strerror(error));
-}
-
 /* --- The file ------------------------------------------------------------------------------- */
-
-static int file_check_kind(struct source *source, const struct stat *status)
-{
-	if (S_ISREG(status->st_mode))
-		return 0;
-	if (S_ISDIR(status->st_mode))
-		return file_fail_errno(source, EISDIR);
-	return source_fail(source, -EINVAL, "%s: is no regular file", file_path(source));
-}
-
-/* the kind is looked at before the file is opened, and again in case it was swapped in between */
-static int file_open_path(struct source *source, int *ret_fd, struct stat *status)
-{
-	cleanup(closep) int fd = -1;
-	int r;
-
-	if (stat(file_path(source), status) < 0)
-		return file_fail_errno(source, errno);
-	r = file_check_kind(source, status);
-	if (r < 0)
-		return r;
-
-	fd = open(file_path(source), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, status) < 0)
-		return file_fail_errno(source, errno);
-	if (descriptor_is_scarce(fd))
-		return file_fail_errno(source, EMFILE);
-	r = file_check_kind(source, status);
-	if (r < 0)
-		return r;
-
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
 
 static int file_reopen(struct source *source)
 {
@@ -133,7 +87,7 @@ static int file_reopen(struct source *source)
 	struct stat status;
 	int fd = -1, r;
 
-	r = file_open_path(source, &fd, &status);
+	r = textfile_open(source, file_path(source), &fd, &status);
 	if (r < 0)
 		return r;
 
@@ -141,6 +95,8 @@ static int file_reopen(struct source *source)
 	state->fd = fd;
 	state->device = status.st_dev;
 	state->inode = status.st_ino;
+	file_watch_end(&state->watch);
+	file_watch_begin(&state->watch, file_path(source), fd);
 	return 0;
 }
 
@@ -149,9 +105,6 @@ static int file_open(struct source *source)
 	struct file_state *state = source->state;
 
 	state->fd = -1;
-	state->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	if (state->c_locale == (locale_t)0)
-		return -ENOMEM;
 	return file_reopen(source);
 }
 
@@ -159,18 +112,19 @@ static void file_close(struct source *source)
 {
 	struct file_state *state = source->state;
 
+	file_watch_end(&state->watch);
 	closep(&state->fd);
-	if (state->c_locale != (locale_t)0)
-		freelocale(state->c_locale);
 }
 
 static int file_follow(struct source *source)
 {
-	const struct file_state *state = source->state;
+	struct file_state *state = source->state;
 	struct stat status;
 
+	if (file_watch_is_quiet(&state->watch))
+		return 0;
 	if (stat(file_path(source), &status) < 0)
-		return file_fail_errno(source, errno);
+		return textfile_fail(source, file_path(source), errno);
 	if (status.st_dev == state->device && status.st_ino == state->inode)
 		return 0;
 	return file_reopen(source);
@@ -228,42 +182,11 @@ static struct piece piece_word(struct piece text, int64_t field)
 	return word;
 }
 
-/* what a file holds may end up on a terminal */
-static int file_fail_word(struct source *source, char *text)
-{
-	for (char *c = text; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	return source_fail(source, -EBADMSG, "%s: \"%.20s\" is no number", file_path(source), text);
-}
-
-static int file_read_number(struct source *source, struct piece word, double *ret)
-{
-	const struct file_state *state = source->state;
-	size_t length = (size_t)(word.end - word.start);
-	char text[NUMBER_SIZE] = "", *end;
-	double number;
-
-	memcpy(text, word.start, length < sizeof(text) ? length : sizeof(text) - 1);
-	if (strspn(text, "+-.0123456789eE") != length) /* or longer than a number needs */
-		return file_fail_word(source, text);
-
-	number = strtod_l(text, &end, state->c_locale);
-	if (*end != '\0' || end == text)
-		return file_fail_word(source, text);
-	if (!isfinite(number))
-		return source_fail(source, -ERANGE, "%s: %.20s is too large", file_path(source),
-				   text);
-
-	*ret = number;
-	return 0;
-}
-
 static int file_parse(struct source *source, struct piece text, double *ret)
 {
 	const struct option_value *options = source->options;
 	const char *match = options[FILE_MATCH].string, *limit = text.end;
-	bool cut = text.end - text.start == TEXT_SIZE;
+	bool cut = text.end - text.start == TEXTFILE_SIZE;
 	struct piece word;
 
 	if (match) {
@@ -283,15 +206,15 @@ static int file_parse(struct source *source, struct piece text, double *ret)
 	if (cut && word.end == limit)
 		return source_fail(source, -EBADMSG,
 				   "%s: the number is not within the first %d bytes",
-				   file_path(source), TEXT_SIZE);
-	return file_read_number(source, word, ret);
+				   file_path(source), TEXTFILE_SIZE);
+	return textfile_parse(source, file_path(source), word.start,
+			      (size_t)(word.end - word.start), ret);
 }
 
 static int file_collect(struct source *source, double values[static CHANNELS_MAX], int64_t *wait_us)
 {
 	const struct file_state *state = source->state;
-	char text[TEXT_SIZE];
-	ssize_t got;
+	char text[TEXTFILE_SIZE + 1];
 	int r;
 
 	(void)wait_us;
@@ -299,10 +222,10 @@ static int file_collect(struct source *source, double values[static CHANNELS_MAX
 	if (r < 0)
 		return r;
 
-	got = pread(state->fd, text, sizeof(text), 0);
-	if (got < 0)
-		return file_fail_errno(source, errno);
-	return file_parse(source, (struct piece){ text, text + got }, &values[0]);
+	r = textfile_read(source, file_path(source), state->fd, text);
+	if (r < 0)
+		return r;
+	return file_parse(source, (struct piece){ text, text + r }, &values[0]);
 }
 
 extern const struct driver file_driver;

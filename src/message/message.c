@@ -3,8 +3,7 @@
  * From a reading or a state to messages: which format does it, and the topics.
  *
  * A format is one file with one ops table (format.h). A new one adds its file and its line in
- * format_ops(), nothing else. A format that is not built in is refused by the configuration; here
- * it is -ENOTSUP.
+ * formats[], nothing else.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,36 +11,22 @@
 
 #include "format.h"
 
-static const struct message_format_ops *format_ops(enum message_format format)
-{
-	switch (format) {
-	case FORMAT_JSON:
-		return &message_format_json;
-	case FORMAT_VALUE:
-		return &message_format_value;
-	case FORMAT_SENML:
-	case FORMAT_CBOR:
-	case FORMAT_INFLUX:
-	case FORMAT_SPARKPLUG:
-		return NULL;
-	}
-	return NULL;
-}
+static const struct message_format_ops *const formats[] = {
+	[FORMAT_JSON] = &message_format_json,	  [FORMAT_VALUE] = &message_format_value,
+	[FORMAT_SENML] = &message_format_senml,	  [FORMAT_CBOR] = &message_format_cbor,
+	[FORMAT_INFLUX] = &message_format_influx, [FORMAT_SPARKPLUG] = &message_format_sparkplug,
+};
 
-int message_from_reading(enum message_format format, const char *topic,
+int message_from_reading(enum message_format format, const struct message_origin *origin,
 			 const struct reading *reading, message_sink sink, void *data)
 {
-	const struct message_format_ops *ops = format_ops(format);
-
-	return ops ? ops->reading(topic, reading, sink, data) : -ENOTSUP;
+	return formats[format]->reading(origin, reading, sink, data);
 }
 
-int message_from_state(enum message_format format, const char *topic, const struct state *state,
-		       struct message **ret)
+int message_from_state(enum message_format format, const struct message_origin *origin,
+		       const struct state *state, struct message **ret)
 {
-	const struct message_format_ops *ops = format_ops(format);
-
-	return ops ? ops->state(topic, state, ret) : -ENOTSUP;
+	return formats[format]->state(origin, state, ret);
 }
 
 char *topic_new(const char *prefix, const char *kind, const char *name, const char *leaf)

@@ -26,15 +26,15 @@ static int value_message_new(struct message **ret, const char *topic, const stru
 	return message_new(ret, channel_topic, number, strlen(number));
 }
 
-static int value_reading(const char *topic, const struct reading *reading, message_sink sink,
-			 void *data)
+static int value_reading(const struct message_origin *origin, const struct reading *reading,
+			 message_sink sink, void *data)
 {
 	struct message *messages[CHANNELS_MAX];
 	size_t made;
 	int r = 0;
 
 	for (made = 0; made < reading->count; made++) {
-		r = value_message_new(&messages[made], topic, &reading->values[made]);
+		r = value_message_new(&messages[made], origin->topic, &reading->values[made]);
 		if (r < 0)
 			break;
 	}
@@ -47,11 +47,12 @@ static int value_reading(const char *topic, const struct reading *reading, messa
 	return r;
 }
 
-static int value_state(const char *topic, const struct state *state, struct message **ret)
+static int value_state(const struct message_origin *origin, const struct state *state,
+		       struct message **ret)
 {
 	const char *word = state->on ? "on" : "off";
 
-	return message_new(ret, topic, word, strlen(word));
+	return message_new(ret, origin->topic, word, strlen(word));
 }
 
 const struct message_format_ops message_format_value = {

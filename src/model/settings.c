@@ -31,11 +31,11 @@ static void mqtt_done(struct mqtt_settings *mqtt)
 
 static void sensor_done(struct sensor_settings *sensor)
 {
-	for (size_t i = 0; i < sensor->option_count; i++)
-		free(sensor->options[i].string);
-	free(sensor->options);
-	for (size_t i = 0; i < sensor->channel_count; i++)
+	(void)option_values_free(sensor->options, sensor->option_count);
+	for (size_t i = 0; i < sensor->channel_count; i++) {
 		free(sensor->channels[i].device_class);
+		free(sensor->channels[i].alias);
+	}
 	free(sensor->channels);
 	free(sensor->name);
 	free(sensor->bus);
@@ -53,6 +53,8 @@ static void input_done(struct input_settings *input)
 	line_done(&input->line);
 	free(input->name);
 	free(input->device_class);
+	free(input->count_topic);
+	free(input->module);
 }
 
 static void output_done(struct output_settings *output)
@@ -63,6 +65,7 @@ static void output_done(struct output_settings *output)
 		free(output->interlock[i]);
 	free(output->interlock);
 	free(output->device_class);
+	free(output->module);
 }
 
 struct settings *settings_free(struct settings *settings)
@@ -87,6 +90,7 @@ struct settings *settings_free(struct settings *settings)
 	free(settings->spool.path);
 	free(settings->stats.textfile);
 	free(settings->driver_dir);
+	free(settings->state_directory);
 	free(settings->device);
 	free(settings->file);
 	free(settings);

@@ -12,58 +12,49 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "iotd/driver.h"
 #include "iotd/parse.h"
+#include "iotd/source.h"
+
+/* room for @count channels, the most there can be if only the hardware can tell */
+static int channels_new(struct source *source, const struct channel *channels, size_t count)
+{
+	source->channels = calloc(count > 0 ? count : CHANNELS_MAX, sizeof(*source->channels));
+	if (!source->channels)
+		return -ENOMEM;
+	if (count > 0)
+		memcpy(source->channels, channels, count * sizeof(*channels));
+	source->channel_count = count;
+	return 0;
+}
 
 /* the channels that are known before the hardware is touched */
 static int source_describe(struct source *source)
 {
 	const struct driver *driver = source->driver;
+	struct channel channels[CHANNELS_MAX];
 	int r;
 
-	if (driver->channels) {
-		memcpy(source->channels, driver->channels,
-		       driver->channel_count * sizeof(*driver->channels));
-		source->channel_count = driver->channel_count;
-		return 0;
-	}
 	if (!driver->describe)
-		return 0;
+		return channels_new(source, driver->channels, driver->channel_count);
 
-	r = driver->describe(source->options, source->channels);
+	r = driver->describe(source->options, channels);
 	if (r < 0)
 		return r;
 	assert(r <= CHANNELS_MAX);
-	source->channel_count = (size_t)r;
-	return 0;
-}
-
-static void options_free(struct option_value *options, size_t count)
-{
-	for (size_t i = 0; options && i < count; i++)
-		free(options[i].string);
-	free(options);
+	return channels_new(source, channels, (size_t)r);
 }
 
 /* a source may outlive the configuration that it was made from: a worker is in it still */
 static int options_copy(struct source *source, const struct option_value *options, size_t count)
 {
+	int r;
+
 	source->options = options;
 	if (!options || count == 0)
 		return 0;
-	source->copied = calloc(count, sizeof(*options));
-	if (!source->copied)
-		return -ENOMEM;
+	r = option_values_copy(&source->copied, options, count);
 	source->options = source->copied;
-	for (size_t i = 0; i < count; i++) {
-		struct option_value *copy = &source->copied[i];
-
-		*copy = options[i];
-		copy->string = options[i].string ? strdup(options[i].string) : NULL;
-		if (options[i].string && !copy->string)
-			return -ENOMEM; /* what is not copied yet is zero */
-	}
-	return 0;
+	return r;
 }
 
 int source_new(struct source **ret, const struct driver *driver, const struct option_value *options,
@@ -100,12 +91,19 @@ struct source *source_free(struct source *source)
 	if (!source)
 		return NULL;
 	source_close(source);
-	options_free(source->copied, source->driver->option_count);
+	(void)option_values_free(source->copied, source->driver->option_count);
 	if (source->owner)
 		source->owner->freed(source->owner);
 	free(source->state);
+	free(source->channels);
 	free(source);
 	return NULL;
+}
+
+void source_was_used(const struct source *source, int64_t duration_us)
+{
+	if (source->owner && source->owner->used)
+		source->owner->used(source->owner, duration_us);
 }
 
 int source_open(struct source *source)
@@ -116,6 +114,7 @@ int source_open(struct source *source)
 		return 0;
 
 	source->fault[0] = '\0';
+	source->readings = 0;
 	if (source->state)
 		memset(source->state, 0, source->driver->state_size);
 	source->is_open = true;
@@ -123,6 +122,13 @@ int source_open(struct source *source)
 	if (r < 0)
 		source_close(source);
 	return r;
+}
+
+int source_start(struct source *source, int64_t *wait_us)
+{
+	source->readings++;
+	source->polls = 0;
+	return source->driver->start ? source->driver->start(source, wait_us) : 0;
 }
 
 void source_close(struct source *source)

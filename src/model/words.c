@@ -31,6 +31,27 @@ const char *device_status_name(enum device_status status)
 	return "";
 }
 
+const char *command_refusal_name(enum command_refusal refusal)
+{
+	switch (refusal) {
+	case REFUSAL_MALFORMED:
+		return "malformed";
+	case REFUSAL_NOT_ALLOWED:
+		return "not_allowed";
+	case REFUSAL_UNKNOWN:
+		return "unknown";
+	case REFUSAL_FAILED:
+		return "failed";
+	case REFUSAL_RETAINED:
+		return "retained";
+	case REFUSAL_DROPPED:
+		return "dropped";
+	case REFUSAL_KINDS:
+		break;
+	}
+	return "";
+}
+
 static const char *const command_names[COMMAND_KINDS] = {
 	[COMMAND_PING] = "ping",     [COMMAND_LIST] = "list",	      [COMMAND_STATS] = "stats",
 	[COMMAND_READ] = "read",     [COMMAND_SET] = "set",	      [COMMAND_PULSE] = "pulse",

@@ -8,6 +8,7 @@
 #include "iotd/parse.h"
 
 #define DURATION_SIZE 32
+#define TOTAL_DIGITS  6 /* as it is published */
 #define DUMP_FLAGS    ((size_t)JSON_COMPACT | JSON_REAL_PRECISION(15))
 
 static json_t *json_duration(int64_t duration_us)
@@ -115,6 +116,20 @@ static json_t *answer_state(const struct command_result *result)
 	return result->state ? json_from_state(result->state) : json_object();
 }
 
+/* "before" is there if it is known */
+static json_t *answer_count(const struct command *command, const struct command_result *result)
+{
+	cleanup(json_decrefp) json_t *object = NULL;
+
+	object = json_pack("{s:s, s:o}", "name", command->name, "total",
+			   json_from_number(command->total, TOTAL_DIGITS));
+	if (!object ||
+	    set_optional(object, "before",
+			 result->total ? json_from_number(*result->total, TOTAL_DIGITS) : NULL) < 0)
+		return NULL;
+	return take_ptr(object);
+}
+
 static json_t *answer_result(const struct command *command, const struct command_result *result)
 {
 	switch (command->kind) {
@@ -133,8 +148,7 @@ static json_t *answer_result(const struct command *command, const struct command
 		return json_pack("{s:s, s:o}", "name", command->name, "interval",
 				 json_duration(result->interval_us));
 	case COMMAND_COUNT:
-		return json_pack("{s:s, s:I}", "name", command->name, "total",
-				 (json_int_t)command->total);
+		return answer_count(command, result);
 	case COMMAND_RELOAD:
 	case COMMAND_KINDS:
 		break;

@@ -28,7 +28,9 @@
 #define QUEUE_MAX	256
 #define UNDER_WAY_MAX	256
 #define BURST		32
-#define RETURN_SIZE_MAX 4096 /* bytes of response topic and correlation data together */
+#define RETURN_SIZE_MAX 4096	    /* bytes of response topic and correlation data together */
+#define SET_ON_MS	"set_on_ms" /* mqtt-io's */
+#define SET_OFF_MS	"set_off_ms"
 
 /* a message that waits for its turn; one allocation */
 struct received {
@@ -51,8 +53,8 @@ struct request {
 
 struct commands {
 	struct commands_parts parts;
-	char *command_topic, *reply_topic, *set_topics;
-	const char *topics[3];
+	char *command_topic, *reply_topic, *set_topics, *on_ms_topics, *off_ms_topics;
+	const char *topics[5];
 	size_t prefix_length; /* of T */
 	struct received *first, **last;
 	size_t queued;
@@ -121,7 +123,11 @@ static int commands_make_topics(struct commands *c)
 	c->topics[0] = c->command_topic;
 	c->topics[1] = c->set_topics;
 	c->prefix_length = strlen(c->parts.topic);
-	return 0;
+	if (!c->parts.is_mqtt_io)
+		return 0;
+	c->topics[2] = c->on_ms_topics = topic_new(c->parts.topic, "output", "+", SET_ON_MS);
+	c->topics[3] = c->off_ms_topics = topic_new(c->parts.topic, "output", "+", SET_OFF_MS);
+	return c->on_ms_topics && c->off_ms_topics ? 0 : -ENOMEM;
 }
 
 int commands_new(struct commands **ret, const struct commands_parts *parts)
@@ -174,6 +180,8 @@ struct commands *commands_free(struct commands *commands)
 	free(commands->command_topic);
 	free(commands->reply_topic);
 	free(commands->set_topics);
+	free(commands->on_ms_topics);
+	free(commands->off_ms_topics);
 	free(commands);
 	return NULL;
 }
@@ -197,7 +205,7 @@ void commands_receive(struct commands *commands, const struct incoming *incoming
 	if (commands->queued < QUEUE_MAX)
 		received = received_new(incoming);
 	if (!received) {
-		commands->parts.stats->commands_refused++;
+		stats_refuse(commands->parts.stats, REFUSAL_DROPPED);
 		burst_note(&commands->floods, 1,
 			   "commands arrive faster than they can be carried out, are too large, or "
 			   "memory is short: some are dropped");
@@ -215,7 +223,7 @@ void commands_drop(struct commands *commands)
 	struct received *received;
 
 	while ((received = commands_pop(commands))) {
-		commands->parts.stats->commands_refused++;
+		stats_refuse(commands->parts.stats, REFUSAL_DROPPED);
 		free(received);
 	}
 }
@@ -238,11 +246,12 @@ static void commands_reply(struct commands *c, const struct received *received, 
 	c->parts.events->reply(c->parts.events, reply);
 }
 
-static void commands_refused(struct commands *c, const struct received *received, const char *why)
+static void commands_refused(struct commands *c, const struct received *received,
+			     enum command_refusal refusal, const char *why)
 {
 	char text[512];
 
-	c->parts.stats->commands_refused++;
+	stats_refuse(c->parts.stats, refusal);
 	(void)snprintf(text, sizeof(text), "a command on \"%s\" is refused: %s", received->topic,
 		       why);
 	burst_note(&c->refusals, 1, text);
@@ -269,6 +278,7 @@ static void request_done(struct command *command, const struct command_result *r
 		commands_unlink(c, request);
 		if (result->error < 0)
 			commands_refused(c, request->received,
+					 result->is_unknown ? REFUSAL_UNKNOWN : REFUSAL_FAILED,
 					 result->text ? result->text : strerror(-result->error));
 		else
 			c->parts.stats->commands++;
@@ -280,31 +290,50 @@ static void request_done(struct command *command, const struct command_result *r
 	request_free(request);
 }
 
-/* the NAME of T/output/NAME/set, copied. Return: 0; -ENOENT another topic, or no name */
-static int set_topic_name(const struct commands *c, const char *topic,
-			  char name[static NAME_LENGTH + 1])
+/* the NAME of T/output/NAME/LEAF, copied. Return: LEAF; NULL: another topic, or no name */
+static const char *output_topic_leaf(const struct commands *c, const char *topic,
+				     char name[static NAME_LENGTH + 1])
 {
-	static const char kind[] = "/output/", leaf[] = "/set";
+	static const char kind[] = "/output/";
 	const char *at = topic + c->prefix_length;
 	size_t length;
 
 	if (strncmp(topic, c->parts.topic, c->prefix_length) != 0 ||
 	    strncmp(at, kind, strlen(kind)) != 0)
-		return -ENOENT;
+		return NULL;
 	at += strlen(kind);
 	length = strcspn(at, "/");
-	if (length > NAME_LENGTH || strcmp(at + length, leaf) != 0)
-		return -ENOENT;
+	if (length > NAME_LENGTH || at[length] != '/')
+		return NULL;
 	memcpy(name, at, length);
 	name[length] = '\0';
-	return 0;
+	return at + length + 1;
+}
+
+/* Return: 0; negative: refused, with @fault */
+static int request_read_output(struct commands *c, struct request *request, struct fault *fault)
+{
+	const struct received *received = request->received;
+	char name[NAME_LENGTH + 1];
+	const char *leaf = output_topic_leaf(c, received->topic, name);
+
+	if (leaf && strcmp(leaf, "set") == 0)
+		return request_parse_set(&request->command, c->parts.settings, name,
+					 received->payload, received->length, fault);
+	if (leaf && c->parts.is_mqtt_io &&
+	    (strcmp(leaf, SET_ON_MS) == 0 || strcmp(leaf, SET_OFF_MS) == 0)) {
+		request->command.on = strcmp(leaf, SET_ON_MS) == 0;
+		return request_parse_ms(&request->command, c->parts.settings, name,
+					received->payload, received->length, fault);
+	}
+	(void)snprintf(fault->text, sizeof(fault->text), "no output can have this topic");
+	return -ENOENT;
 }
 
 /* Return: 0; negative: refused, with @fault */
 static int request_read(struct commands *c, struct request *request, struct fault *fault)
 {
 	const struct received *received = request->received;
-	char name[NAME_LENGTH + 1];
 
 	request->wants_reply = strcmp(received->topic, c->command_topic) == 0;
 	if (received->length > REQUEST_SIZE_MAX) {
@@ -315,11 +344,7 @@ static int request_read(struct commands *c, struct request *request, struct faul
 	if (request->wants_reply)
 		return request_parse(&request->command, &request->id, c->parts.settings,
 				     received->payload, received->length, fault);
-	if (set_topic_name(c, received->topic, name) == 0)
-		return request_parse_set(&request->command, c->parts.settings, name,
-					 received->payload, received->length, fault);
-	(void)snprintf(fault->text, sizeof(fault->text), "no output can have this topic");
-	return -ENOENT;
+	return request_read_output(c, request, fault);
 }
 
 static void commands_execute(struct commands *c, struct request *request)
@@ -334,6 +359,21 @@ static void commands_execute(struct commands *c, struct request *request)
 	c->parts.control->execute(c->parts.control, &request->command);
 }
 
+/* of what is refused before it is begun */
+static enum command_refusal refusal_of(int error)
+{
+	switch (-error) {
+	case EPERM:
+		return REFUSAL_NOT_ALLOWED;
+	case ENOENT:
+		return REFUSAL_UNKNOWN;
+	case EBUSY:
+		return REFUSAL_DROPPED;
+	default:
+		return REFUSAL_MALFORMED;
+	}
+}
+
 /* takes @received over */
 static void commands_begin(struct commands *c, struct received *received)
 {
@@ -343,7 +383,7 @@ static void commands_begin(struct commands *c, struct received *received)
 	int r;
 
 	if (!request) {
-		commands_refused(c, received, "out of memory");
+		commands_refused(c, received, REFUSAL_DROPPED, "out of memory");
 		free(received);
 		return;
 	}
@@ -357,7 +397,7 @@ static void commands_begin(struct commands *c, struct received *received)
 		commands_execute(c, request); /* which may have freed it by now */
 		return;
 	}
-	commands_refused(c, received, fault.text);
+	commands_refused(c, received, refusal_of(r), fault.text);
 	if (request->wants_reply) {
 		text = answer_new_fault(request->id, fault.text);
 		commands_reply(c, received, text);
@@ -375,7 +415,8 @@ static void commands_process(struct reactor_call *call)
 			commands_begin(c, received);
 			continue;
 		}
-		commands_refused(c, received, "it is retained, so it may be an old one");
+		commands_refused(c, received, REFUSAL_RETAINED,
+				 "it is retained, so it may be an old one");
 		free(received);
 	}
 	if (c->first)

@@ -34,6 +34,7 @@ struct commands_parts {
 	struct reactor *reactor;
 	const struct command_settings *settings;
 	const char *topic; /* T */
+	bool is_mqtt_io;   /* T/output/NAME/set_on_ms and set_off_ms, too */
 	struct control *control;
 	struct commands_events *events;
 	struct stats *stats;
@@ -55,7 +56,7 @@ void commands_drop(struct commands *commands);
 void commands_update(struct commands *commands, const struct command_settings *settings,
 		     const char *topic);
 
-/** commands_topics() - what to subscribe to: T/command, T/output/+/set, then NULL */
+/** commands_topics() - what to subscribe to: T/command, T/output/+/set, mqtt-io's, then NULL */
 const char *const *commands_topics(const struct commands *commands);
 
 static inline void commands_freep(struct commands **commands)

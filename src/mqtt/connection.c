@@ -14,12 +14,13 @@
  * next. What has to be sent again is known to the spool and the retained states.
  *
  * Once TCP is connected the library's bytes go through a valve (valve.c), also for the handshake.
+ * Until then it must not send any, though TCP may be connected before the call that asks for it is
+ * back: it is told that threads are at work (mosquitto_threaded_set()), which makes it queue what it
+ * has to send. With TLS the session is made in between, so not a byte of MQTT leaves in the clear.
  *
- * The callbacks only record, for they run with the library's lock held.
+ * What the library tells by its callbacks is in connection-records.c; what is published, in connection-publish.c.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <mqtt_protocol.h>
 #include <netdb.h>
 #include <poll.h>
@@ -28,124 +29,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "connection-parts.h"
 #include "connection.h"
 #include "iotd/clock.h"
 #include "words.h"
 
 #define CONNECT_TIMEOUT_US (10 * USEC_PER_SEC)
 #define TICK_MS		   100 /* how soon a cancelled attempt lets go of its worker */
-#define PASSWORD_SIZE	   4096
-#define CREDENTIAL	   "mqtt-password" /* of systemd: iotd.service imports it */
-#define KEEPALIVE_MIN_S	   5		   /* the library refuses less */
-
-/*
- * MQTT 3.1.1 brokers do not say how much they take at a time, and mosquitto 2.0.21 with its default
- * max_inflight_messages of 20 acknowledges QoS 2 messages beyond that and silently loses them
- * (tried: 160 of 500 arrived with 64 in flight, all with 20).
- */
-#define WINDOW_UNTOLD 20
-
-/* --- callbacks of the library: record, nothing else ----------------------------------------- */
-
-static void read_limits(struct connection *c, const mosquitto_property *properties)
-{
-	uint16_t window = c->protocol == 5 ? WIRE_WINDOW : WINDOW_UNTOLD;
-	uint16_t keepalive_s = (uint16_t)c->keepalive_s;
-	uint8_t qos = 2, retain = 1;
-
-	(void)mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &window, false);
-	(void)mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive_s,
-					    false);
-	(void)mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &qos, false);
-	(void)mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retain, false);
-	c->limits = (struct wire_limits){
-		.window = window < WIRE_WINDOW ? window : WIRE_WINDOW,
-		.qos = qos,
-		.retain = retain != 0,
-	};
-	if (c->limits.window == 0)
-		c->limits.window = 1; /* MQTT 5.0, 3.2.2.3.3: 0 is a protocol error */
-	c->keepalive_s = keepalive_s;
-}
-
-static void on_connect(struct mosquitto *handle, void *data, int reason, int flags,
-		       const mosquitto_property *properties)
-{
-	struct connection *c = data;
-
-	(void)handle;
-	(void)flags;
-	c->answered = true;
-	c->connack = reason;
-	read_limits(c, properties);
-}
-
-static void on_disconnect(struct mosquitto *handle, void *data, int reason,
-			  const mosquitto_property *properties)
-{
-	struct connection *c = data;
-
-	(void)handle;
-	(void)properties;
-	if (c->lost == 0) /* it may be told twice, with the reason of a DISCONNECT only once */
-		c->lost = reason;
-}
-
-static void record(struct connection *c, int mid, int reason, bool subscribed)
-{
-	if (c->record_count == CONNECTION_RECORDS) {
-		c->lost = MOSQ_ERR_PROTOCOL; /* more answers than there were questions */
-		return;
-	}
-	c->records[c->record_count++] = (struct connection_record){ mid, reason, subscribed };
-}
-
-static void on_publish(struct mosquitto *handle, void *data, int mid, int reason,
-		       const mosquitto_property *properties)
-{
-	(void)handle;
-	(void)properties;
-	record(data, mid, reason, false);
-}
-
-static void on_subscribe(struct mosquitto *handle, void *data, int mid, int count,
-			 const int *granted, const mosquitto_property *properties)
-{
-	(void)handle;
-	(void)properties;
-	record(data, mid, count > 0 ? granted[0] : MQTT_RC_UNSPECIFIED, true);
-}
-
-static void on_message(struct mosquitto *handle, void *data,
-		       const struct mosquitto_message *message,
-		       const mosquitto_property *properties)
-{
-	struct connection *c = data;
-	char *response_topic = NULL;
-	void *correlation = NULL;
-	uint16_t correlation_length = 0;
-	struct incoming incoming;
-
-	(void)handle;
-	if (!c->received || !message->topic || message->payloadlen < 0)
-		return;
-	(void)mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic,
-					     false);
-	(void)mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &correlation,
-					     &correlation_length, false);
-	incoming = (struct incoming){
-		.topic = message->topic,
-		.payload = message->payload,
-		.length = (size_t)message->payloadlen,
-		.retained = message->retain,
-		.response_topic = response_topic,
-		.correlation = correlation,
-		.correlation_length = correlation_length,
-	};
-	c->received(c->received_data, &incoming);
-	free(response_topic);
-	free(correlation);
-}
+#define KEEPALIVE_MIN_S	   5   /* the library refuses less */
 
 /* --- bytes ---------------------------------------------------------------------------------- */
 
@@ -173,11 +64,16 @@ int connection_digest(struct connection *c)
 
 int connection_take_in(struct connection *c)
 {
-	int r = valve_fill(&c->valve), code;
+	int r, code;
 
-	if (r == -EPROTO)
-		return MOSQ_ERR_PROTOCOL;
-	code = connection_digest(c);
+	do { /* a TLS record is 16 KiB at most, so this ends soon */
+		r = valve_fill(&c->valve);
+		if (r == -EPROTO)
+			return MOSQ_ERR_PROTOCOL;
+		code = connection_digest(c);
+	} while (r == 0 && code == MOSQ_ERR_SUCCESS && valve_has_more(&c->valve));
+	if (r == -ECONNABORTED && c->valve.tls)
+		return MOSQ_ERR_TLS;
 	if (r == 0 || r == -ECONNRESET || code != MOSQ_ERR_CONN_LOST)
 		return code;
 	errno = -r;
@@ -194,6 +90,11 @@ int connection_flush(struct connection *c, bool *ret_full)
 		code = mosquitto_loop_write(c->handle, 1);
 		*ret_full = valve_drain(&c->valve) > 0;
 	}
+	if (*ret_full || code != MOSQ_ERR_SUCCESS || c->release_count == 0)
+		return code;
+	if (connection_release(c) < 0)
+		return MOSQ_ERR_NOMEM;
+	*ret_full = valve_drain(&c->valve) > 0;
 	return code;
 }
 
@@ -206,53 +107,24 @@ static int connection_fail(struct connection *c, const char *why)
 	return -EHOSTUNREACH;
 }
 
+void connection_explain(struct connection *c, int code, int error)
+{
+	const char *why = code == MOSQ_ERR_TLS && c->valve.tls ? tls_why(c->valve.tls) : NULL;
+	size_t length;
+
+	if (why)
+		(void)snprintf(c->why, sizeof(c->why), "%s", why);
+	else
+		library_words(c->why, sizeof(c->why), code, error);
+	length = strlen(c->why);
+	if (code >= MQTT_RC_UNSPECIFIED) /* a DISCONNECT */
+		(void)snprintf(c->why + length, sizeof(c->why) - length, "%s", c->reason.told);
+}
+
 static int connection_fail_library(struct connection *c, int code, int error)
 {
-	library_words(c->why, sizeof(c->why), code, error);
+	connection_explain(c, code, error);
 	return -EHOSTUNREACH;
-}
-
-/* the first line of @path. Return: 0; -EHOSTUNREACH with @why */
-static int read_secret(struct connection *c, const char *path, char secret[static PASSWORD_SIZE])
-{
-	cleanup(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t length = -1;
-
-	if (fd >= 0)
-		length = read(fd, secret, PASSWORD_SIZE - 1);
-	if (length < 0) {
-		(void)snprintf(c->why, sizeof(c->why),
-			       "cannot read the password from \"%.128s\": %s", path,
-			       strerror(errno));
-		return -EHOSTUNREACH;
-	}
-	secret[length] = '\0';
-	secret[strcspn(secret, "\r\n")] = '\0';
-	return 0;
-}
-
-/* from the settings, the file, or systemd's credential; read anew each time, so that it can be changed */
-static int connection_find_password(struct connection *c, char secret[static PASSWORD_SIZE],
-				    bool *ret_found)
-{
-	const char *directory = getenv("CREDENTIALS_DIRECTORY");
-	char path[PATH_MAX];
-
-	*ret_found = true;
-	if (c->password) {
-		(void)snprintf(secret, PASSWORD_SIZE, "%s", c->password);
-		return 0;
-	}
-	if (c->password_file)
-		return read_secret(c, c->password_file, secret);
-	/* MQTT 3.1.1, 3.1.2.9: no password without a user name, and the host's may be meant for others */
-	if (directory && (c->username || c->protocol == 5)) {
-		(void)snprintf(path, sizeof(path), "%s/" CREDENTIAL, directory);
-		if (access(path, F_OK) == 0)
-			return read_secret(c, path, secret);
-	}
-	*ret_found = false;
-	return 0;
 }
 
 static int connection_log_in_as(struct connection *c)
@@ -272,28 +144,21 @@ static int connection_log_in_as(struct connection *c)
 /* Return: 0; -EHOSTUNREACH with @why; -ENOMEM */
 static int connection_make_handle(struct connection *c)
 {
-	static const char offline[] = "offline";
+	const struct message *will = c->will_message;
 	int rc;
 
 	c->handle = mosquitto_new(c->client_id, true, c);
 	if (!c->handle)
 		return errno == EINVAL ? connection_fail(c, "mqtt.client_id is not valid")
 				       : -ENOMEM;
-	mosquitto_connect_v5_callback_set(c->handle, on_connect);
-	mosquitto_disconnect_v5_callback_set(c->handle, on_disconnect);
-	mosquitto_publish_v5_callback_set(c->handle, on_publish);
-	mosquitto_subscribe_v5_callback_set(c->handle, on_subscribe);
-	mosquitto_message_v5_callback_set(c->handle, on_message);
-
+	connection_listen(c);
 	rc = mosquitto_int_option(c->handle, MOSQ_OPT_PROTOCOL_VERSION,
 				  c->protocol == 4 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5);
 	if (rc == MOSQ_ERR_SUCCESS)
 		rc = mosquitto_int_option(c->handle, MOSQ_OPT_TCP_NODELAY, 1);
 	if (rc == MOSQ_ERR_SUCCESS)
-		rc = mosquitto_max_inflight_messages_set(c->handle, WIRE_WINDOW);
-	if (rc == MOSQ_ERR_SUCCESS)
-		rc = mosquitto_will_set_v5(c->handle, c->will_topic, (int)strlen(offline), offline,
-					   c->will.qos, c->will.retain, NULL);
+		rc = mosquitto_will_set_v5(c->handle, will->topic, (int)will->length, will->payload,
+					   c->will.qos, c->will.retain && will->retain, NULL);
 	if (rc != MOSQ_ERR_SUCCESS)
 		return connection_fail_library(c, rc, errno);
 	return connection_log_in_as(c);
@@ -320,7 +185,7 @@ static int connection_poll(struct connection *c, short events, int64_t deadline_
 static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 {
 	socklen_t size = sizeof(int);
-	int error = 0, r, rc;
+	int error = 0, r;
 
 	do
 		r = connection_poll(c, POLLOUT, deadline_us, "no answer in 10 s");
@@ -339,8 +204,26 @@ static int connection_await_tcp(struct connection *c, int64_t deadline_us)
 		error_words(c->why, sizeof(c->why), r);
 		return -EHOSTUNREACH;
 	}
-	rc = mosquitto_loop_write(c->handle, 1);
-	return rc == MOSQ_ERR_SUCCESS ? 0 : connection_fail_library(c, rc, errno);
+	connection_listen_closely(c);
+	return 0;
+}
+
+static int connection_encrypt(struct connection *c, int64_t deadline_us)
+{
+	short events = 0;
+	int r;
+
+	r = tls_new(&c->valve.tls, c->tls, c->valve.outer, c->host);
+	if (r < 0)
+		return r;
+	while ((r = tls_handshake(c->valve.tls, &events)) == -EAGAIN) {
+		r = connection_poll(c, events, deadline_us,
+				    "no answer in 10 s: something listens there, but says nothing "
+				    "in TLS");
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? connection_fail(c, tls_why(c->valve.tls)) : 0;
 }
 
 /* Return: -EHOSTUNREACH, with @why. If it was for the will, the next connection has another one */
@@ -357,7 +240,25 @@ static int connection_refused(struct connection *c)
 		next = "; the next try is with a will of QoS 0";
 	}
 	reason_words(reason, c->connack);
-	(void)snprintf(c->why, sizeof(c->why), "the broker refuses us: %s%s", reason, next);
+	(void)snprintf(c->why, sizeof(c->why), "the broker refuses us: %s%s%s", reason,
+		       c->reason.told, next);
+	return -EHOSTUNREACH;
+}
+
+/* also by who does not speak MQTT 5, and says so in words of MQTT 3.1.1, or none. Return: -EHOSTUNREACH, with @why */
+static int connection_unanswered(struct connection *c, int code, int error)
+{
+	size_t length;
+
+	if (c->is_old) {
+		c->connack = MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
+		return connection_refused(c);
+	}
+	(void)connection_fail_library(c, code, error);
+	length = strlen(c->why);
+	if (c->protocol == 5 && code == MOSQ_ERR_CONN_LOST)
+		(void)snprintf(c->why + length, sizeof(c->why) - length,
+			       " without an answer: does it speak MQTT 5? (see mqtt.protocol)");
 	return -EHOSTUNREACH;
 }
 
@@ -383,7 +284,7 @@ static int connection_await_answer(struct connection *c, int64_t deadline_us)
 	if (c->answered && c->connack != 0)
 		return connection_refused(c);
 	if (rc != MOSQ_ERR_SUCCESS)
-		return connection_fail_library(c, rc, error);
+		return connection_unanswered(c, rc, error);
 	c->will = (struct connection_will){ .qos = c->limits.qos > 0, .retain = c->limits.retain };
 	return 0;
 }
@@ -404,12 +305,20 @@ static int connection_handshake(struct connection *c, const char *host, int port
 	r = connection_make_handle(c);
 	if (r < 0)
 		return r;
+	(void)mosquitto_threaded_set(c->handle, true); /* not a byte before the valve is there */
 	rc = mosquitto_connect_async(c->handle, host, port, c->keepalive_s);
 	if (rc != MOSQ_ERR_SUCCESS)
 		return connection_fail_library(c, rc, errno);
 	r = connection_await_tcp(c, deadline_us);
+	if (r == 0 && c->scheme == MQTT_TLS)
+		r = connection_encrypt(c, deadline_us);
 	if (r < 0)
 		return r;
+	(void)mosquitto_threaded_set(c->handle, false);
+	c->is_introduced = true;
+	rc = mosquitto_loop_write(c->handle, 1);
+	if (rc != MOSQ_ERR_SUCCESS)
+		return connection_fail_library(c, rc, errno);
 	return connection_await_answer(c, deadline_us);
 }
 
@@ -421,7 +330,10 @@ static int connection_try(struct connection *c, const char *host, int port, int6
 	c->answered = false;
 	c->adopted = false;
 	c->lost = 0;
-	c->record_count = 0;
+	c->reason.told[0] = '\0';
+	c->reason_count = 0;
+	c->is_old = false;
+	c->record_count = c->release_count = 0;
 	r = connection_handshake(c, host, port, deadline_us);
 	if (r < 0)
 		connection_drop_handle(c);
@@ -479,7 +391,9 @@ static int connection_run(struct worker_job *job)
 		r = connection_try(c, c->host, 0, clock_boottime_us() + CONNECT_TIMEOUT_US);
 		break;
 	case MQTT_TLS:
-		r = connection_fail(c, "mqtts: is not supported yet");
+		r = tls_context_prepare(c->tls, c->why, sizeof(c->why));
+		if (r == 0)
+			r = connection_try_addresses(c);
 		break;
 	}
 	if (r == 0 && atomic_load(&job->abandoned))
@@ -514,7 +428,7 @@ static int keepalive_seconds(int64_t keepalive_us)
 }
 
 int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
-		   const char *will_topic, const struct connection_will *will)
+		   const struct message *will_message, const struct connection_will *will)
 {
 	const struct broker_settings *to = &settings->brokers[broker];
 	cleanup(connection_freep) struct connection *c = NULL;
@@ -530,9 +444,10 @@ int connection_new(struct connection **ret, const struct mqtt_settings *settings
 	c->username = copy(settings->username, &failed);
 	c->password = copy(settings->password, &failed);
 	c->password_file = copy(settings->password_file, &failed);
-	c->will_topic = copy(will_topic, &failed);
-	if (failed)
+	if (failed || message_new(&c->will_message, will_message->topic, will_message->payload,
+				  will_message->length) < 0)
 		return -ENOMEM;
+	c->will_message->retain = will_message->retain;
 	c->will = *will;
 	c->scheme = to->scheme;
 	c->port = to->port;
@@ -555,7 +470,8 @@ struct connection *connection_free(struct connection *connection)
 	free(connection->username);
 	free(connection->password);
 	free(connection->password_file);
-	free(connection->will_topic);
+	message_free(connection->will_message);
+	tls_context_unref(connection->tls);
 	free(connection);
 	return NULL;
 }

@@ -13,12 +13,14 @@
 #include "commands.h"
 #include "iotd/settings.h"
 #include "iotd/worker.h"
+#include "reason.h"
 #include "valve.h"
 #include "wire.h"
 
-#define CONNECTION_RECORDS (WIRE_WINDOW + 8) /* what one call of the library can acknowledge */
+#define CONNECTION_RECORDS (WIRE_WINDOW + 8) /* what can be acknowledged at a time */
+#define CONNECTION_REASONS 4		     /* of these, so many have their reasons told */
 
-/** struct connection_record - the library said that a PUBLISH or a SUBSCRIBE is answered */
+/** struct connection_record - a PUBLISH or a SUBSCRIBE is answered */
 struct connection_record {
 	int mid, reason;
 	bool subscribed; /* a SUBACK; @reason is then the granted QoS or >= 0x80 */
@@ -36,25 +38,36 @@ struct connection {
 	struct mosquitto *handle; /* NULL: not connected */
 	bool orphaned;		  /* the link is gone: whoever has it last frees it */
 	bool adopted;		  /* the reactor has it */
+	bool is_introduced;	  /* a CONNECT, with the will, may have reached a broker */
 	struct valve valve;	  /* between @handle and the socket */
+	struct tls_context *tls;  /* a reference; NULL: not for mqtts:// */
 
 	/* copies of the settings, for a job may outlive them */
-	char *url, *host, *client_id, *username, *password, *password_file, *will_topic;
+	char *url, *host, *client_id, *username, *password, *password_file;
+	struct message *will_message; /* @will has its QoS, and whether it may be retained */
 	enum mqtt_scheme scheme;
 	int port, protocol, keepalive_s; /* keepalive_s: as the broker wants it, once connected */
 
 	/* how it went */
-	char why[256]; /* of a failure, in words */
+	char why[384]; /* of a failure, in words */
 	struct wire_limits limits;
+	size_t packet_max; /* bytes; 0: no limit */
 	struct connection_will
 		will; /* as it is sent; once answered, as the next one is to be sent */
 
-	/* what the library's callbacks recorded; who calls into the library looks at it afterwards */
+	/* what was recorded meanwhile; who calls into the library, or publishes, looks at it afterwards */
 	bool answered; /* CONNACK, with this reason */
 	int connack;
-	int lost; /* on_disconnect: 0, or why */
+	int lost;				   /* on_disconnect: 0, or why */
+	struct reason reason;			   /* of the CONNACK or DISCONNECT */
+	struct reason reasons[CONNECTION_REASONS]; /* of what @records say */
+	size_t reason_count;
+	bool is_old; /* a CONNACK of MQTT 3.1.1 answered our CONNECT of MQTT 5 */
 	struct connection_record records[CONNECTION_RECORDS];
 	size_t record_count;
+	uint16_t releases[WIRE_WINDOW]; /* identifiers of PUBRECs that wait for their PUBREL */
+	size_t release_count;
+	uint16_t last_id; /* of a PUBLISH; 0: none yet */
 	void (*received)(void *data,
 			 const struct incoming *incoming); /* NULL: messages are dropped */
 	void *received_data;
@@ -62,7 +75,10 @@ struct connection {
 
 /** connection_new() - to the @broker'th of @settings->brokers; does nothing yet. Return: 0; -ENOMEM */
 int connection_new(struct connection **ret, const struct mqtt_settings *settings, size_t broker,
-		   const char *will_topic, const struct connection_will *will);
+		   const struct message *will_message, const struct connection_will *will);
+
+/** connection_explain() - put into @connection->why what an enum mosq_err_t of it means; errno for MOSQ_ERR_ERRNO is @error */
+void connection_explain(struct connection *connection, int code, int error);
 
 /** connection_free() - drops it without a word; its job must be idle. NULL is fine. Returns NULL */
 struct connection *connection_free(struct connection *connection);
@@ -86,7 +102,17 @@ int connection_take_in(struct connection *connection);
 int connection_digest(struct connection *connection);
 
 /**
- * connection_flush() - send what the library wrote, as far as the socket takes it
+ * connection_publish() - put @message behind what waits to be sent; connection_flush() sends it
+ * @ret_mid: of the record that says how it ended: with QoS 0 at once
+ *
+ * The library must want to write nothing. Return: 0; -EINVAL, -EMSGSIZE it can never be sent to this broker; -ENOTCONN
+ * the connection is lost.
+ */
+int connection_publish(struct connection *connection, const struct wire_message *message,
+		       int *ret_mid);
+
+/**
+ * connection_flush() - send what was published and what the library wrote, as far as the socket takes it
  * @ret_full: there is more, to be sent when the socket is writable
  *
  * Return: an enum mosq_err_t; with MOSQ_ERR_ERRNO, errno.

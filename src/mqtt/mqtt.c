@@ -12,15 +12,21 @@
  * so that a spool that is too full to be flushed in time does not cost the farewell, and a broker
  * that acknowledges nothing costs no more than the deadline. A broker that took so little that not
  * even `offline` could be handed over is told no DISCONNECT: it says `offline` itself, as our will.
+ *
+ * In format "sparkplug" (sparkplug.c) NDEATH is the will; T/status is said, but not by the broker.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "commands.h"
+#include "discovery.h"
+#include "iotd/compat.h"
 #include "iotd/log.h"
 #include "iotd/mqtt.h"
 #include "link.h"
 #include "publisher.h"
+#include "sparkplug.h"
+#include "tls.h"
 
 enum mqtt_phase {
 	MQTT_RUNNING,
@@ -31,29 +37,76 @@ enum mqtt_phase {
 
 struct mqtt {
 	struct mqtt_parts parts;
-	char *status_topic;
+	struct message *will; /* on T/status; that of Sparkplug is sparkplug_will() */
 	struct link *link;
+	struct labels *labels; /* NULL: readings have none */
 	struct publisher *publisher;
-	struct commands *commands; /* NULL: never enabled so far */
+	struct commands *commands;   /* NULL: never enabled so far */
+	struct discovery *discovery; /* NULL: it is off */
+	struct sparkplug *sparkplug; /* NULL: another format */
 	struct link_events link_events;
 	struct publisher_events publisher_events;
 	struct commands_events commands_events;
+	struct sparkplug_events sparkplug_events;
 	enum mqtt_phase phase;
 	struct reactor_timer phase_over;
 	int64_t deadline_us;
 	struct future stopped;
 };
 
+int mqtt_check_files(const struct mqtt_settings *settings, char *why, size_t size)
+{
+	struct tls_context *context;
+	int r;
+
+	if (!tls_is_wanted(settings))
+		return 0;
+	r = tls_context_new(&context, &settings->tls);
+	if (r < 0)
+		return r;
+	r = tls_context_prepare(context, why, size);
+	tls_context_unref(context);
+	return r == -EHOSTUNREACH ? -EKEYREJECTED : r;
+}
+
 static int mqtt_say(struct mqtt *mqtt, const char *word)
 {
 	struct message *message;
 	int r;
 
-	r = message_new(&message, mqtt->status_topic, word, strlen(word));
+	r = message_new(&message, mqtt->will->topic, word, strlen(word));
 	if (r < 0)
 		return r;
 	mqtt_publish_state(mqtt, message);
 	return 0;
+}
+
+static const struct message *mqtt_will(struct link_events *events, bool is_spent)
+{
+	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
+
+	return mqtt->sparkplug ? sparkplug_will(mqtt->sparkplug, is_spent) : mqtt->will;
+}
+
+/* Return: 0; -ENOMEM */
+static int mqtt_say_last(struct mqtt *mqtt)
+{
+	struct message *death;
+	int r;
+
+	r = mqtt_say(mqtt, compat_words(&mqtt->parts.settings->mqtt)->offline);
+	if (r < 0 || !mqtt->sparkplug)
+		return r;
+	r = sparkplug_end(mqtt->sparkplug, &death);
+	return r < 0 ? r : publisher_set_state(mqtt->publisher, death);
+}
+
+/* on the topic of the will, which is the same for all connections */
+static bool mqtt_has_said_last(struct mqtt *mqtt)
+{
+	const struct message *will = mqtt_will(&mqtt->link_events, false);
+
+	return will && publisher_has_sent_state(mqtt->publisher, will->topic);
 }
 
 /* --- stopping ------------------------------------------------------------------------------- */
@@ -66,6 +119,8 @@ static void mqtt_finish(struct mqtt *mqtt, bool offline_is_said)
 	reactor_stop_timer(&mqtt->phase_over);
 	link_stop(mqtt->link, offline_is_said);
 	publisher_down(mqtt->publisher);
+	if (mqtt->sparkplug)
+		sparkplug_pause(mqtt->sparkplug);
 	mqtt->parts.stats->connected = false;
 	if (all_said)
 		future_resolve(&mqtt->stopped, 0);
@@ -77,7 +132,7 @@ static void mqtt_say_offline(struct mqtt *mqtt)
 {
 	mqtt->phase = MQTT_SAYING_OFFLINE;
 	publisher_hold_readings(mqtt->publisher);
-	if (mqtt_say(mqtt, "offline") < 0 ||
+	if (mqtt_say_last(mqtt) < 0 ||
 	    reactor_set_timer(mqtt->parts.reactor, &mqtt->phase_over, mqtt->deadline_us) < 0)
 		mqtt_finish(mqtt, false);
 }
@@ -89,7 +144,7 @@ static void mqtt_next_phase(struct mqtt *mqtt)
 		mqtt_say_offline(mqtt);
 		break;
 	case MQTT_SAYING_OFFLINE:
-		mqtt_finish(mqtt, publisher_has_sent_state(mqtt->publisher, mqtt->status_topic));
+		mqtt_finish(mqtt, mqtt_has_said_last(mqtt));
 		break;
 	case MQTT_RUNNING:
 	case MQTT_STOPPED:
@@ -110,6 +165,7 @@ struct future *mqtt_stop(struct mqtt *mqtt, int64_t deadline_us)
 		return &mqtt->stopped;
 	mqtt->phase = MQTT_FLUSHING;
 	mqtt->deadline_us = deadline_us;
+	link_stay(mqtt->link);
 	if (mqtt->commands)
 		commands_drop(mqtt->commands);
 	if (!link_is_up(mqtt->link)) {
@@ -130,12 +186,35 @@ static bool mqtt_takes_commands(const struct mqtt *mqtt)
 	return mqtt->commands && mqtt->parts.settings->commands.enabled;
 }
 
-static void mqtt_subscribe(struct mqtt *mqtt)
+static void mqtt_subscribe_to_commands(struct mqtt *mqtt)
 {
 	if (!mqtt_takes_commands(mqtt))
 		return;
 	for (const char *const *topic = commands_topics(mqtt->commands); *topic; topic++)
 		link_subscribe(mqtt->link, *topic);
+	if (mqtt->sparkplug)
+		link_subscribe(mqtt->link, sparkplug_device_commands(mqtt->sparkplug));
+}
+
+static void mqtt_command(struct mqtt *mqtt, const struct incoming *incoming)
+{
+	if (!mqtt_takes_commands(mqtt))
+		return;
+	if (mqtt->phase == MQTT_RUNNING)
+		commands_receive(mqtt->commands, incoming);
+	else
+		stats_refuse(mqtt->parts.stats,
+			     REFUSAL_DROPPED); /* we stop: nothing new is begun */
+}
+
+static void mqtt_subscribe(struct mqtt *mqtt)
+{
+	mqtt_subscribe_to_commands(mqtt);
+	if (!mqtt->discovery)
+		return;
+	link_subscribe(mqtt->link, discovery_topic_of_birth(mqtt->discovery));
+	if (discovery_own_topics(mqtt->discovery))
+		link_subscribe_retained(mqtt->link, discovery_own_topics(mqtt->discovery));
 }
 
 /* --- joints --------------------------------------------------------------------------------- */
@@ -146,9 +225,13 @@ static void mqtt_up(struct link_events *events, const char *broker,
 	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
 
 	mqtt->parts.stats->connected = true;
+	if (mqtt->sparkplug)
+		link_subscribe(mqtt->link, sparkplug_node_commands(mqtt->sparkplug));
 	mqtt_subscribe(mqtt);
 	if (!link_is_up(mqtt->link))
 		return; /* it broke under the subscriptions */
+	if (mqtt->sparkplug)
+		sparkplug_begin(mqtt->sparkplug);
 	publisher_up(mqtt->publisher, limits);
 	mqtt->parts.events->link_changed(mqtt->parts.events, true, broker, NULL);
 }
@@ -159,15 +242,17 @@ static void mqtt_down(struct link_events *events, const char *broker, const char
 
 	mqtt->parts.stats->connected = false;
 	publisher_down(mqtt->publisher);
+	if (mqtt->sparkplug)
+		sparkplug_pause(mqtt->sparkplug);
 	mqtt->parts.events->link_changed(mqtt->parts.events, false, broker, why);
 	if (mqtt->phase == MQTT_FLUSHING || mqtt->phase == MQTT_SAYING_OFFLINE)
 		mqtt_finish(mqtt, false);
 }
 
-static void mqtt_acknowledged(struct link_events *events, int mid, int reason)
+static void mqtt_acknowledged(struct link_events *events, int mid, int reason, const char *told)
 {
 	publisher_acknowledged(container_of(events, struct mqtt, link_events)->publisher, mid,
-			       reason);
+			       reason, told);
 }
 
 static void mqtt_writable(struct link_events *events)
@@ -179,12 +264,20 @@ static void mqtt_received(struct link_events *events, const struct incoming *inc
 {
 	struct mqtt *mqtt = container_of(events, struct mqtt, link_events);
 
-	if (!mqtt_takes_commands(mqtt))
+	if (mqtt->discovery && discovery_receive(mqtt->discovery, incoming))
 		return;
-	if (mqtt->phase == MQTT_RUNNING)
-		commands_receive(mqtt->commands, incoming);
-	else
-		mqtt->parts.stats->commands_refused++; /* we stop: nothing new is begun */
+	if (!mqtt->sparkplug || !sparkplug_receive(mqtt->sparkplug, incoming))
+		mqtt_command(mqtt, incoming);
+}
+
+static void mqtt_wake(struct sparkplug_events *events)
+{
+	publisher_wake(container_of(events, struct mqtt, sparkplug_events)->publisher);
+}
+
+static void mqtt_host_command(struct sparkplug_events *events, const struct incoming *incoming)
+{
+	mqtt_command(container_of(events, struct mqtt, sparkplug_events), incoming);
 }
 
 static void mqtt_idle(struct publisher_events *events)
@@ -208,12 +301,12 @@ static int mqtt_new_link(struct mqtt *mqtt)
 		.reactor = mqtt->parts.reactor,
 		.workers = mqtt->parts.workers,
 		.settings = &mqtt->parts.settings->mqtt,
-		.status_topic = mqtt->status_topic,
 		.events = &mqtt->link_events,
 		.stats = mqtt->parts.stats,
 	};
 
 	mqtt->link_events = (struct link_events){
+		.will = mqtt_will,
 		.up = mqtt_up,
 		.down = mqtt_down,
 		.acknowledged = mqtt_acknowledged,
@@ -223,20 +316,60 @@ static int mqtt_new_link(struct mqtt *mqtt)
 	return link_new(&mqtt->link, &parts);
 }
 
+static int mqtt_new_labels(struct mqtt *mqtt)
+{
+	const struct settings *settings = mqtt->parts.settings;
+
+	if (settings->mqtt.protocol < 5 || !settings->mqtt.user_properties ||
+	    settings->mqtt.format == FORMAT_SPARKPLUG) /* births say it */
+		return 0;
+	return labels_new(&mqtt->labels, settings->device);
+}
+
 static int mqtt_new_publisher(struct mqtt *mqtt)
 {
 	const struct publisher_parts parts = {
 		.reactor = mqtt->parts.reactor,
 		.wire = link_wire(mqtt->link),
 		.spool = mqtt->parts.spool,
+		.labels = mqtt->labels,
 		.stats = mqtt->parts.stats,
 		.events = &mqtt->publisher_events,
+		.session = mqtt->sparkplug ? sparkplug_session(mqtt->sparkplug) : NULL,
 	};
 	int r;
 
 	mqtt->publisher_events.idle = mqtt_idle;
 	r = publisher_new(&mqtt->publisher, &parts);
-	return r < 0 ? r : mqtt_say(mqtt, "online");
+	return r < 0 ? r : mqtt_say(mqtt, compat_words(&mqtt->parts.settings->mqtt)->online);
+}
+
+static int mqtt_new_sparkplug(struct mqtt *mqtt)
+{
+	const struct sparkplug_parts parts = {
+		.reactor = mqtt->parts.reactor,
+		.settings = mqtt->parts.settings,
+		.events = &mqtt->sparkplug_events,
+		.stats = mqtt->parts.stats,
+	};
+
+	mqtt->sparkplug_events = (struct sparkplug_events){ mqtt_wake, mqtt_host_command };
+	if (parts.settings->mqtt.format != FORMAT_SPARKPLUG)
+		return 0;
+	return sparkplug_new(&mqtt->sparkplug, &parts);
+}
+
+static int mqtt_new_will(struct mqtt *mqtt)
+{
+	const char *word = compat_words(&mqtt->parts.settings->mqtt)->lost;
+	cleanup(freep) char *topic =
+		topic_new(mqtt->parts.settings->mqtt.topic, "status", NULL, NULL);
+
+	if (!topic || message_new(&mqtt->will, topic, word, strlen(word)) < 0)
+		return -ENOMEM;
+	mqtt->will->qos = 1;
+	mqtt->will->retain = true;
+	return 0;
 }
 
 static int mqtt_new_commands(struct mqtt *mqtt)
@@ -245,6 +378,7 @@ static int mqtt_new_commands(struct mqtt *mqtt)
 		.reactor = mqtt->parts.reactor,
 		.settings = &mqtt->parts.settings->commands,
 		.topic = mqtt->parts.settings->mqtt.topic,
+		.is_mqtt_io = compat_is_mqtt_io(&mqtt->parts.settings->mqtt),
 		.control = mqtt->parts.control,
 		.events = &mqtt->commands_events,
 		.stats = mqtt->parts.stats,
@@ -252,6 +386,18 @@ static int mqtt_new_commands(struct mqtt *mqtt)
 
 	mqtt->commands_events.reply = mqtt_reply;
 	return parts.settings->enabled ? commands_new(&mqtt->commands, &parts) : 0;
+}
+
+static int mqtt_new_discovery(struct mqtt *mqtt)
+{
+	const struct discovery_parts parts = {
+		.reactor = mqtt->parts.reactor,
+		.publisher = mqtt->publisher,
+		.settings = mqtt->parts.settings,
+		.host = mqtt->parts.host,
+	};
+
+	return parts.settings->mqtt.discovery_enabled ? discovery_new(&mqtt->discovery, &parts) : 0;
 }
 
 int mqtt_new(struct mqtt **ret, const struct mqtt_parts *parts)
@@ -265,16 +411,22 @@ int mqtt_new(struct mqtt **ret, const struct mqtt_parts *parts)
 	mqtt->parts = *parts;
 	mqtt->phase_over.fire = mqtt_phase_over;
 	future_init(&mqtt->stopped, parts->reactor, NULL);
-	mqtt->status_topic = topic_new(parts->settings->mqtt.topic, "status", NULL, NULL);
-	if (!mqtt->status_topic)
-		return -ENOMEM;
-	r = mqtt_new_link(mqtt);
+	r = mqtt_new_will(mqtt);
+	if (r == 0)
+		r = mqtt_new_sparkplug(mqtt);
+	if (r == 0)
+		r = mqtt_new_link(mqtt);
+	if (r < 0)
+		return r;
+	r = mqtt_new_labels(mqtt);
 	if (r < 0)
 		return r;
 	r = mqtt_new_publisher(mqtt);
 	if (r < 0)
 		return r;
 	r = mqtt_new_commands(mqtt);
+	if (r == 0)
+		r = mqtt_new_discovery(mqtt);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(mqtt);
@@ -287,9 +439,12 @@ struct mqtt *mqtt_free(struct mqtt *mqtt)
 		return NULL;
 	reactor_stop_timer(&mqtt->phase_over);
 	commands_free(mqtt->commands);
+	discovery_free(mqtt->discovery);
 	publisher_free(mqtt->publisher);
+	labels_free(mqtt->labels);
 	link_free(mqtt->link);
-	free(mqtt->status_topic);
+	sparkplug_free(mqtt->sparkplug);
+	message_free(mqtt->will);
 	free(mqtt);
 	return NULL;
 }
@@ -300,16 +455,33 @@ void mqtt_update(struct mqtt *mqtt, const struct settings *settings)
 
 	mqtt->parts.settings = settings;
 	link_update(mqtt->link, &settings->mqtt);
+	if (mqtt->sparkplug)
+		sparkplug_update(mqtt->sparkplug, settings);
 	if (mqtt->commands)
 		commands_update(mqtt->commands, &settings->commands, settings->mqtt.topic);
 	else if (mqtt_new_commands(mqtt) < 0)
 		log_error("out of memory: no commands are taken");
 	/* those that are no longer wanted stay subscribed until the next connection, and are ignored */
 	if (!were_taken && link_is_up(mqtt->link))
-		mqtt_subscribe(mqtt);
+		mqtt_subscribe_to_commands(mqtt);
+	if (mqtt->discovery)
+		discovery_update(mqtt->discovery, settings);
 }
 
 /* --- what the daemon publishes -------------------------------------------------------------- */
+
+void mqtt_describe(struct mqtt *mqtt, const char *topic, const struct reading *reading)
+{
+	if (mqtt->labels)
+		labels_note(mqtt->labels, topic, mqtt->parts.settings->mqtt.format == FORMAT_VALUE,
+			    reading);
+}
+
+void mqtt_undescribe(struct mqtt *mqtt)
+{
+	if (mqtt->labels)
+		labels_forget(mqtt->labels);
+}
 
 void mqtt_publish(struct mqtt *mqtt, struct message *message)
 {
@@ -332,6 +504,47 @@ void mqtt_publish_state(struct mqtt *mqtt, struct message *message)
 void mqtt_forget_state(struct mqtt *mqtt, const char *topic, bool clear)
 {
 	publisher_forget_state(mqtt->publisher, topic, clear);
+}
+
+void mqtt_announce(struct mqtt *mqtt, const struct discovery_device *device)
+{
+	if (mqtt->discovery)
+		discovery_announce(mqtt->discovery, device);
+}
+
+void mqtt_withdraw(struct mqtt *mqtt, const char *name)
+{
+	if (mqtt->discovery)
+		discovery_withdraw(mqtt->discovery, name);
+}
+
+void mqtt_retire(struct mqtt *mqtt, const struct settings *next)
+{
+	if (mqtt->discovery)
+		discovery_retire(mqtt->discovery, next);
+}
+
+void mqtt_note_reading(struct mqtt *mqtt, const struct reading *reading)
+{
+	if (mqtt->sparkplug)
+		sparkplug_note_reading(mqtt->sparkplug, reading);
+}
+
+void mqtt_note_state(struct mqtt *mqtt, const struct state *state)
+{
+	if (mqtt->sparkplug)
+		sparkplug_note_state(mqtt->sparkplug, state);
+}
+
+void mqtt_note_status(struct mqtt *mqtt, const char *name, enum device_status status)
+{
+	if (mqtt->sparkplug)
+		sparkplug_note_status(mqtt->sparkplug, name, status);
+}
+
+void mqtt_hold_readings(struct mqtt *mqtt)
+{
+	publisher_hold_readings(mqtt->publisher);
 }
 
 bool mqtt_is_connected(const struct mqtt *mqtt)

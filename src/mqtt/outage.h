@@ -14,7 +14,7 @@ struct outage {
 	int64_t since_us;
 	unsigned int tries;  /* to connect, that failed */
 	unsigned int losses; /* of connections that did not hold */
-	char said[256];	     /* why, as it was last logged */
+	char said[384];	     /* why, as it was last logged */
 	int64_t said_us;
 };
 

@@ -3,10 +3,11 @@
  * What leaves.
  *
  * Three sources share one window of at most 64 messages in flight: replies to commands (a bounded
- * queue that dies with the connection), retained states (states.c), readings (the spool). They
- * take turns message by message, so that no flood of one starves the others. The window is ours
- * and not the library's, whose queue has no limit. Readings leave a few places of it free, one at
- * least, so that replies and states do not wait behind a broker that acknowledges late or never.
+ * queue that dies with the connection), retained states (states.c), readings (the spool); in format
+ * "sparkplug" a fourth, the session, which also says how and when a reading leaves. They take turns
+ * message by message, so that no flood of one starves the others. The window is ours and not the
+ * library's, whose queue has no limit. Readings leave a few places of it free, one at least, so that
+ * replies and states do not wait behind a broker that acknowledges late or never.
  *
  * All that falls due in one turn leaves in one burst in the next: one deferred call. A
  * burst ends when nothing waits, the window is full (an acknowledgement starts the next), or the
@@ -21,19 +22,23 @@
 #include <string.h>
 
 #include "burst.h"
+#include "iotd/clock.h"
 #include "iotd/log.h"
 #include "publisher.h"
+#include "reason.h"
 #include "states.h"
 #include "words.h"
 
 #define REPLIES_MAX  256
 #define REPLY_QOS    1
+#define REPLY_TYPE   "application/json"
 #define RESERVED     16	  /* one place in 16, but one at least, is not for readings */
 #define REFUSED_FROM 0x80 /* reason codes from here on are errors: MQTT 5.0, section 2.4 */
 
 enum flight_source {
 	FLIGHT_REPLY,
 	FLIGHT_STATE,
+	FLIGHT_SESSION,
 	FLIGHT_READING,
 	FLIGHT_SOURCES
 };
@@ -44,6 +49,7 @@ struct flight {
 	enum flight_source source;
 	struct state_slot *slot; /* of a state */
 	struct message *reading; /* the spool's, which keeps what is in flight */
+	int64_t sent_us;	 /* -1: nobody answers, QoS 0 */
 };
 
 struct publisher {
@@ -51,9 +57,10 @@ struct publisher {
 	struct states *states;
 	struct reply *first_reply, **last_reply;
 	size_t reply_count;
-	struct flight flights[WIRE_WINDOW];
-	size_t flight_count;
+	struct flight flights[2 * WIRE_WINDOW]; /* in their order; room, so that few have to move */
+	size_t first_flight, flight_count;
 	struct wire_limits limits;
+	struct message *reading; /* taken from the spool, and waits for the session */
 	struct reactor_call pump;
 	enum flight_source turn; /* whose turn it is */
 	bool up, holds_readings;
@@ -129,12 +136,41 @@ static void flight_end(struct publisher *p, const struct flight *flight)
 	case FLIGHT_STATE:
 		states_done(p->states, flight->slot);
 		break;
+	case FLIGHT_SESSION:
+		break;
 	case FLIGHT_READING:
 		spool_done(p->parts.spool, flight->reading->id);
 		break;
 	case FLIGHT_SOURCES:
 		break;
 	}
+}
+
+static void publisher_add_flight(struct publisher *p, const struct flight *flight)
+{
+	if (p->first_flight + p->flight_count == ARRAY_SIZE(p->flights)) {
+		memmove(p->flights, &p->flights[p->first_flight],
+			p->flight_count * sizeof(*flight));
+		p->first_flight = 0;
+	}
+	p->flights[p->first_flight + p->flight_count++] = *flight;
+}
+
+/* acknowledgements come in the order of the messages, so the search mostly ends at once */
+static bool publisher_take_flight(struct publisher *p, int mid, struct flight *ret)
+{
+	struct flight *first = &p->flights[p->first_flight], *at = first;
+
+	while (at < first + p->flight_count && at->mid != mid)
+		at++;
+	if (at == first + p->flight_count)
+		return false;
+	*ret = *at;
+	if (at > first)
+		memmove(first + 1, first, (size_t)(at - first) * sizeof(*at));
+	p->first_flight++;
+	p->flight_count--;
+	return true;
 }
 
 /* Return: 1 handed over, or dropped because it never can be; 0 the connection is gone */
@@ -152,20 +188,39 @@ static int publisher_send(struct publisher *p, struct flight *flight, struct wir
 		flight_end(p, flight);
 		return 1;
 	}
+	flight->sent_us = message->qos > 0 ? reactor_now(p->parts.reactor) : -1;
 	/* in flight also if the connection broke: publisher_down() gives it back to its source */
-	p->flights[p->flight_count++] = *flight;
+	publisher_add_flight(p, flight);
 	p->parts.stats->published += r == 0;
+	if (r == 0 && p->parts.session && flight->source >= FLIGHT_SESSION)
+		p->parts.session->sent(p->parts.session);
 	return r == 0;
 }
 
+/* MQTT 5.0, section 3.3.2.3.3: what is left of it. Return: 0: there is no end; else 1 and up */
+static uint32_t remaining_s(const struct publisher *p, const struct message *message)
+{
+	int64_t left_us, left_s;
+
+	if (message->expires_us == 0)
+		return 0;
+	left_us = message->expires_us - reactor_now(p->parts.reactor);
+	left_s = left_us / USEC_PER_SEC + (left_us % USEC_PER_SEC > 0);
+	if (left_s < 1)
+		return 1;
+	return left_s > UINT32_MAX ? UINT32_MAX : (uint32_t)left_s;
+}
+
 static int publisher_send_message(struct publisher *p, struct flight *flight,
-				  const struct message *message)
+				  const struct message *message,
+				  const struct wire_properties *extra)
 {
 	struct wire_message wire = {
 		.topic = message->topic,
 		.payload = message->payload,
 		.length = message->length,
-		.expiry_s = message->expiry_s,
+		.expiry_s = remaining_s(p, message),
+		.extra = extra,
 		.qos = message->qos,
 		.retain = message->retain,
 	};
@@ -187,6 +242,7 @@ static int publisher_send_reply(struct publisher *p)
 		.length = reply->length,
 		.correlation = reply->correlation,
 		.correlation_length = reply->correlation_length,
+		.content_type = REPLY_TYPE,
 		.qos = REPLY_QOS,
 	};
 	return publisher_send(p, &flight, &message);
@@ -198,7 +254,7 @@ static int publisher_send_state(struct publisher *p)
 
 	if (!flight.slot)
 		return -ENOENT;
-	return publisher_send_message(p, &flight, state_slot_message(flight.slot));
+	return publisher_send_message(p, &flight, state_slot_message(flight.slot), NULL);
 }
 
 /* the places of the window that readings may take */
@@ -211,16 +267,56 @@ static size_t publisher_reading_window(const struct publisher *p)
 	return window - (window < RESERVED ? 1 : window / RESERVED);
 }
 
+static int publisher_send_session(struct publisher *p)
+{
+	cleanup(message_freep) struct message *message = NULL;
+	struct session *session = p->parts.session;
+	struct flight flight = { .source = FLIGHT_SESSION };
+
+	if (!session || session->next(session, spool_is_empty(p->parts.spool), &message) < 0)
+		return -ENOENT;
+	return publisher_send_message(p, &flight, message, NULL);
+}
+
 static int publisher_send_reading(struct publisher *p)
 {
+	cleanup(message_freep) struct message *dressed = NULL;
+	struct session *session = p->parts.session;
 	struct flight flight = { .source = FLIGHT_READING };
+	const struct wire_properties *extra = NULL;
+	int r = 0;
 
 	if (p->holds_readings || p->flight_count >= publisher_reading_window(p))
 		return -ENOENT;
-	flight.reading = spool_next(p->parts.spool);
-	if (!flight.reading)
+	if (!p->reading)
+		p->reading = spool_next(p->parts.spool);
+	if (!p->reading)
 		return -ENOENT;
-	return publisher_send_message(p, &flight, flight.reading);
+	if (session)
+		r = session->dress(session, p->reading, &dressed);
+	if (r < 0)
+		return r == -EAGAIN ? publisher_send_session(p) : -ENOENT;
+	flight.reading = take_ptr(p->reading);
+	if (p->parts.labels)
+		extra = labels_find(p->parts.labels, flight.reading->topic);
+	return publisher_send_message(p, &flight, dressed ? dressed : flight.reading, extra);
+}
+
+/* may it have something? Most have nothing most of the time */
+static bool publisher_waits(const struct publisher *p, enum flight_source source)
+{
+	switch (source) {
+	case FLIGHT_REPLY:
+		return p->first_reply;
+	case FLIGHT_SESSION:
+		return p->parts.session;
+	case FLIGHT_STATE:
+	case FLIGHT_READING:
+		return true;
+	case FLIGHT_SOURCES:
+		break;
+	}
+	return false;
 }
 
 /* the next one of the source whose turn it is. Return: 1; 0 the connection is gone; -ENOENT nothing waits */
@@ -229,6 +325,7 @@ static int publisher_send_next(struct publisher *p)
 	static int (*const send[FLIGHT_SOURCES])(struct publisher *) = {
 		[FLIGHT_REPLY] = publisher_send_reply,
 		[FLIGHT_STATE] = publisher_send_state,
+		[FLIGHT_SESSION] = publisher_send_session,
 		[FLIGHT_READING] = publisher_send_reading,
 	};
 	enum flight_source source;
@@ -237,7 +334,8 @@ static int publisher_send_next(struct publisher *p)
 	for (int i = 0; i < FLIGHT_SOURCES && r == -ENOENT; i++) {
 		source = p->turn;
 		p->turn = (source + 1) % FLIGHT_SOURCES;
-		r = send[source](p);
+		if (publisher_waits(p, source))
+			r = send[source](p);
 	}
 	return r;
 }
@@ -313,7 +411,8 @@ void publisher_up(struct publisher *publisher, const struct wire_limits *limits)
 	if (publisher->limits.window > WIRE_WINDOW)
 		publisher->limits.window = WIRE_WINDOW;
 	publisher->up = true;
-	publisher->turn = FLIGHT_STATE; /* T/status says `online` before anything else is said */
+	/* T/status says `online`, or NBIRTH that we are born, before anything else is said */
+	publisher->turn = publisher->parts.session ? FLIGHT_SESSION : FLIGHT_STATE;
 	publisher_schedule(publisher);
 }
 
@@ -322,7 +421,8 @@ void publisher_down(struct publisher *publisher)
 	struct reply *reply;
 
 	publisher->up = false;
-	publisher->flight_count = 0;
+	publisher->first_flight = publisher->flight_count = 0;
+	publisher->reading = NULL;
 	reactor_cancel_call(&publisher->pump);
 	while ((reply = publisher_pop_reply(publisher)))
 		reply_free(reply);
@@ -356,6 +456,12 @@ void publisher_forget_state(struct publisher *publisher, const char *topic, bool
 	publisher_schedule(publisher);
 }
 
+void publisher_repeat_state(struct publisher *publisher, const char *topic)
+{
+	states_repeat(publisher->states, topic);
+	publisher_schedule(publisher);
+}
+
 int publisher_reply(struct publisher *publisher, struct reply *reply)
 {
 	if (!publisher->up) {
@@ -382,6 +488,8 @@ static const char *flight_topic(const struct flight *flight)
 		return state_slot_message(flight->slot)->topic;
 	case FLIGHT_READING:
 		return flight->reading->topic;
+	case FLIGHT_SESSION:
+		return "a birth or a death";
 	case FLIGHT_REPLY:
 	case FLIGHT_SOURCES:
 		break;
@@ -389,24 +497,25 @@ static const char *flight_topic(const struct flight *flight)
 	return "the reply to a command";
 }
 
-void publisher_acknowledged(struct publisher *publisher, int mid, int reason)
+static void publisher_count_latency(struct publisher *p, const struct flight *flight)
 {
-	char why[REASON_SIZE];
+	int64_t now_us = reactor_now(p->parts.reactor);
+
+	if (flight->sent_us >= 0)
+		histogram_add(&p->parts.stats->ack, now_us, now_us - flight->sent_us);
+}
+
+void publisher_acknowledged(struct publisher *publisher, int mid, int reason, const char *told)
+{
+	char words[REASON_SIZE], why[REASON_SIZE + REASON_TOLD_SIZE];
 	struct flight flight;
-	size_t i = 0;
 
-	while (i < publisher->flight_count && publisher->flights[i].mid != mid)
-		i++;
-	if (i == publisher->flight_count)
+	if (!publisher_take_flight(publisher, mid, &flight))
 		return;
-	flight = publisher->flights[i];
-	publisher->flight_count--;
-	/* keeps their order: acknowledgements come in it, so the search mostly ends at once */
-	memmove(&publisher->flights[i], &publisher->flights[i + 1],
-		(publisher->flight_count - i) * sizeof(flight));
-
+	publisher_count_latency(publisher, &flight);
 	if (reason >= REFUSED_FROM) {
-		reason_words(why, reason);
+		reason_words(words, reason);
+		(void)snprintf(why, sizeof(why), "%s%s", words, told);
 		publisher_refused(publisher, flight_topic(&flight), why);
 	} else {
 		publisher->parts.stats->acknowledged++;
@@ -416,6 +525,11 @@ void publisher_acknowledged(struct publisher *publisher, int mid, int reason)
 }
 
 void publisher_writable(struct publisher *publisher)
+{
+	publisher_schedule(publisher);
+}
+
+void publisher_wake(struct publisher *publisher)
 {
 	publisher_schedule(publisher);
 }
@@ -432,6 +546,10 @@ bool publisher_has_sent_state(const struct publisher *publisher, const char *top
 
 bool publisher_is_idle(const struct publisher *publisher)
 {
+	struct session *session = publisher->parts.session;
+
+	if (session && session->waits(session, spool_is_empty(publisher->parts.spool)))
+		return false;
 	return publisher->flight_count == 0 && publisher->reply_count == 0 &&
 	       states_are_sent(publisher->states) &&
 	       (publisher->holds_readings || spool_is_empty(publisher->parts.spool));

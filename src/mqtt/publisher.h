@@ -8,6 +8,7 @@
 
 #include "iotd/reactor.h"
 #include "iotd/spool.h"
+#include "labels.h"
 #include "wire.h"
 
 struct publisher;
@@ -18,13 +19,33 @@ struct publisher_events {
 	void (*idle)(struct publisher_events *events);
 };
 
+/**
+ * struct session - a format that numbers what it sends, and has a word of its own (sparkplug.c);
+ * embedded there
+ */
+struct session {
+	/** does something of its own wait? @dry: no reading does */
+	bool (*waits)(struct session *session, bool dry);
+	/** the next of its own, the caller's. Return: 0; -ENOENT; -ENOMEM */
+	int (*next)(struct session *session, bool dry, struct message **ret);
+	/**
+	 * @reading as it is to be sent now: *@ret, the caller's; or left alone: as it is
+	 * Return: 0; -EAGAIN something of its own goes first; -ENOMEM
+	 */
+	int (*dress)(struct session *session, const struct message *reading, struct message **ret);
+	/** what next() or dress() gave last was handed over */
+	void (*sent)(struct session *session);
+};
+
 /** struct publisher_parts - what it works with; all must outlive it */
 struct publisher_parts {
 	struct reactor *reactor;
 	struct wire *wire;
 	struct spool *spool;
+	struct labels *labels; /* of readings; NULL: they have none */
 	struct stats *stats;
 	struct publisher_events *events;
+	struct session *session; /* NULL: the format has none */
 };
 
 /** struct reply - the answer to a command; one allocation, reply_free() */
@@ -63,14 +84,24 @@ int publisher_set_state(struct publisher *publisher, struct message *message);
 /** publisher_forget_state() - as mqtt_forget_state() */
 void publisher_forget_state(struct publisher *publisher, const char *topic, bool clear);
 
+/** publisher_repeat_state() - the latest of @topic leaves once more; an unknown one: nothing */
+void publisher_repeat_state(struct publisher *publisher, const char *topic);
+
 /** publisher_reply() - takes @reply over. Return: 0; -ENOTCONN; -ENOBUFS too many wait, which is logged (it is freed in both) */
 int publisher_reply(struct publisher *publisher, struct reply *reply);
 
-/** publisher_acknowledged() - the end of a message: @reason as in a PUBACK, >= 0x80 is a refusal. Unknown: nothing */
-void publisher_acknowledged(struct publisher *publisher, int mid, int reason);
+/**
+ * publisher_acknowledged() - the end of a message; an unknown one: nothing
+ * @reason: as in a PUBACK, >= 0x80 is a refusal
+ * @told:   what the broker said about it, in words to stand behind the reason; "": nothing
+ */
+void publisher_acknowledged(struct publisher *publisher, int mid, int reason, const char *told);
 
 /** publisher_writable() - the wire is no longer full */
 void publisher_writable(struct publisher *publisher);
+
+/** publisher_wake() - the session has something to send */
+void publisher_wake(struct publisher *publisher);
 
 /** publisher_hold_readings() - hand over no more readings: at the very end */
 void publisher_hold_readings(struct publisher *publisher);

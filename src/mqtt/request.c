@@ -164,9 +164,11 @@ static int field_interval(const json_t *value, struct command *command, struct f
 
 static int field_total(const json_t *value, struct command *command, struct fault *fault)
 {
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return fault_set(fault, "\"total\" must be an integer of 0 or more");
-	command->total = (uint64_t)json_integer_value(value);
+	double total = json_is_number(value) ? json_number_value(value) : -1;
+
+	if (!(total >= 0 && total <= COUNT_TOTAL_MAX))
+		return fault_set(fault, "\"total\" must be a number, 0 to 1e15");
+	command->total = total;
 	return 0;
 }
 
@@ -393,6 +395,45 @@ int request_parse_set(struct command *ret, const struct command_settings *settin
 	}
 	if (r < 0)
 		return r;
+	r = command_allowed(command.kind, settings, fault);
+	if (r < 0)
+		return r;
+	*ret = command;
+	return 0;
+}
+
+/* Return: 0; -EINVAL */
+static int milliseconds_parse(const char *text, size_t length, int64_t *ret_us)
+{
+	char copy[64], *end;
+	double us;
+
+	if (length == 0 || length >= sizeof(copy))
+		return -EINVAL;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	us = strtod(copy, &end) * (double)USEC_PER_MSEC;
+	while (isspace((unsigned char)*end))
+		end++;
+	if (end == copy || end != copy + length || !isfinite(us) || us < 1 ||
+	    us > (double)DURATION_MAX_US)
+		return -EINVAL;
+	*ret_us = (int64_t)us;
+	return 0;
+}
+
+int request_parse_ms(struct command *ret, const struct command_settings *settings, const char *name,
+		     const void *payload, size_t length, struct fault *fault)
+{
+	struct command command = *ret;
+	int r;
+
+	command.kind = COMMAND_SET;
+	r = name_set(&command, name, fault);
+	if (r < 0)
+		return r;
+	if (milliseconds_parse(payload, length, &command.for_us) < 0)
+		return fault_set(fault, "it must be a number of milliseconds, like 500");
 	r = command_allowed(command.kind, settings, fault);
 	if (r < 0)
 		return r;

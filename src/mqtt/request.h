@@ -31,3 +31,12 @@ int request_parse(struct command *ret, char **ret_id, const struct command_setti
  */
 int request_parse_set(struct command *ret, const struct command_settings *settings,
 		      const char *name, const void *payload, size_t length, struct fault *fault);
+
+/**
+ * request_parse_ms() - the payload of mqtt-io's T/output/NAME/set_on_ms and set_off_ms: milliseconds
+ * @ret:  its on is the topic's
+ * @name: the topic's NAME
+ * Return: as request_parse().
+ */
+int request_parse_ms(struct command *ret, const struct command_settings *settings, const char *name,
+		     const void *payload, size_t length, struct fault *fault);

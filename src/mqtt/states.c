@@ -232,6 +232,16 @@ int states_forget(struct states *states, const char *topic, bool clear)
 	return 0;
 }
 
+void states_repeat(struct states *states, const char *topic)
+{
+	struct state_slot *slot = states_find(states, topic, topic_hash(topic));
+
+	if (slot && slot->in_flight)
+		slot->changed = true; /* it may have left before this was asked */
+	else if (slot)
+		slot_wait(states, slot);
+}
+
 static struct state_slot *states_pop(struct states *states)
 {
 	struct state_slot *slot = states->first_waiting;

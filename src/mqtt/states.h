@@ -24,6 +24,9 @@ int states_set(struct states *states, struct message *message);
  */
 int states_forget(struct states *states, const char *topic, bool clear);
 
+/** states_repeat() - send the latest of @topic once more; an unknown one: nothing */
+void states_repeat(struct states *states, const char *topic);
+
 /** states_next() - to be sent: the very first topic, else the one that waits longest; in flight from now on. NULL: none */
 struct state_slot *states_next(struct states *states);
 

@@ -19,12 +19,21 @@ struct wire_limits {
 	bool retain;   /* does it keep retained messages */
 };
 
+/** struct wire_properties - MQTT 5 properties that many messages share, as they are on the wire */
+struct wire_properties {
+	uint8_t *bytes;
+	size_t length;
+};
+
 /** struct wire_message - one PUBLISH; all pointers stay the caller's and are copied */
 struct wire_message {
 	const char *topic;
 	const void *payload, *correlation; /* correlation data: MQTT 5, NULL for none */
 	size_t length, correlation_length;
-	uint32_t expiry_s; /* MQTT 5, 0: none */
+	uint32_t expiry_s;	  /* MQTT 5, 0: none */
+	const char *content_type; /* MQTT 5, of a payload in UTF-8; NULL: none */
+	/* MQTT 5; left out if the message is too large with them; NULL: none */
+	const struct wire_properties *extra;
 	int qos;
 	bool retain;
 };

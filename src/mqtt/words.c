@@ -80,7 +80,10 @@ void library_words(char *buffer, size_t size, int code, int error)
 		(void)snprintf(buffer, size, "no answer to the keepalive ping");
 	} else if (code >= MQTT_RC_UNSPECIFIED) {
 		reason_words(reason, code);
-		(void)snprintf(buffer, size, "the broker said: %s", reason);
+		(void)snprintf(buffer, size, "the broker said: %s%s", reason,
+			       code == MQTT_RC_SESSION_TAKEN_OVER
+				       ? ", by another client with our mqtt.client_id"
+				       : "");
 	} else {
 		(void)snprintf(buffer, size, "%s", mosquitto_strerror(code));
 		make_phrase(buffer);

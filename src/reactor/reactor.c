@@ -3,14 +3,15 @@
  * The reactor: wait, then run what is due, in turns.
  *
  * A turn decides what it will run before it runs any of it: the deferred calls are taken off their
- * list, the ready descriptors are in the batch, the due timers are moved from the heap to a list of
- * their own. Whatever a callback adds belongs to a later turn. Whatever a callback stops is looked
- * up in these three places and struck out, so a source can be freed as soon as it is stopped; a
- * stale event can never reach a new owner of the same descriptor.
+ * list, the ready descriptors are in the batch, and of the timers those count that were set before
+ * it. Whatever a callback adds belongs to a later turn. Whatever a callback stops is taken out of
+ * these three places, so a source can be freed as soon as it is stopped; a stale event can never
+ * reach a new owner of the same descriptor.
  *
  * The timerfd is absolute, edge-triggered and never read: an expiry wakes epoll once, and setting
  * it anew clears it. It is set only when the earliest due time changed. Level-triggered for all
  * others: GPIO's queue does not wake again when it overflowed, and an edge would be lost for ever.
+ * While calls are deferred, a few turns go by without a system call.
  *
  * With a virtual clock nothing sleeps: when no descriptor is ready, time jumps to the next timer.
  * Jobs that are out on workers hold it.
@@ -31,24 +32,24 @@
 #include "timer-heap.h"
 
 #define BATCH	    64
+/* so many turns in a row may go by on deferred calls alone, before descriptors are asked again */
+#define UNASKED_MAX 8
 /* signals of one turn: a storm of them gets its share and no more */
 #define SIGNALS_MAX 16
-
-/* slots of timers on the list of due ones, told from those in the heap by their top bit */
-#define SLOT_DUE (SIZE_MAX / 2 + 1)
+#define NOT_ASKED   INT64_MIN /* before all times */
 
 struct reactor {
 	int epoll_fd, timer_fd, post_fd, signal_fd;
 	bool is_virtual, is_running;
-	int64_t now_us;
+	int64_t now_us;	  /* of this turn, or NOT_ASKED */
+	int64_t slept_us; /* of the virtual clock */
 
 	struct timer_heap heap;
-	struct reactor_timer **due;	      /* of this turn; NULL: stopped since */
-	size_t due_count, due_left, due_size; /* the heap and what is left of @due fit in both */
-	uint64_t order;
+	uint64_t order;	  /* of the timer that was set last */
 	int64_t armed_us; /* what the timerfd is set to; INT64_MAX: nothing */
 
 	struct reactor_call calls, calls_now; /* heads of rings */
+	unsigned int unasked;		      /* turns since the kernel was asked */
 	struct epoll_event batch[BATCH];
 	int batch_at, batch_count;
 	size_t io_count; /* watched for others, not for the reactor itself */
@@ -102,74 +103,64 @@ static void run_calls(struct reactor *reactor)
 	while (now->next != now) {
 		struct reactor_call *call = now->next;
 
-		reactor_cancel_call(call);
+		now->next = call->next;
+		call->next->previous = now;
+		call->next = NULL;
 		call->run(call);
 	}
 }
 
 /* --- timers --------------------------------------------------------------------------------- */
 
-static int grow_timers(struct reactor *reactor, size_t count)
+/*
+ * Room for one more timer. The heap grows when it is half full: a daemon that runs out of memory finds
+ * room for the timers that it needs now and then.
+ */
+static int reserve_timer(struct timer_heap *heap)
 {
-	struct reactor_timer **due;
-	int r;
+	size_t count = timer_heap_load(heap) + 1;
 
-	r = timer_heap_reserve(&reactor->heap, count);
-	if (r < 0 || reactor->due_size >= reactor->heap.size)
-		return r;
-	due = reallocarray(reactor->due, reactor->heap.size, sizeof(struct reactor_timer *));
-	if (!due)
-		return -ENOMEM;
-	reactor->due = due;
-	reactor->due_size = reactor->heap.size;
-	return 0;
+	if (2 * count <= heap->size || timer_heap_reserve(heap, 2 * count) == 0)
+		return 0;
+	return count <= heap->size ? 0 : -ENOMEM;
 }
 
-/*
- * Room for one more timer, in the heap and when all of them are due in one turn. It grows when it is
- * half full: a daemon that runs out of memory finds room for the timers that it needs now and then.
- */
-static int reserve_timer(struct reactor *reactor)
+static void note_due(struct reactor *reactor, struct reactor_timer *timer, int64_t due_us)
 {
-	size_t count = reactor->heap.count + reactor->due_left + 1;
-	int r;
+	timer->order = ++reactor->order;
+	timer->due_us = due_us;
+	timer->reactor = reactor;
+}
 
-	r = grow_timers(reactor, 2 * count);
-	return r < 0 && count > reactor->due_size ? r : 0;
+/* not inlined: a time-out that is put off needs none of its registers */
+__attribute__((noinline)) static int set_earlier(struct reactor *reactor,
+						 struct reactor_timer *timer, int64_t due_us)
+{
+	if (reserve_timer(&reactor->heap) < 0 && timer->slot == 0)
+		return -ENOMEM;
+	if (reactor->is_running && due_us < reactor->now_us)
+		due_us = reactor->now_us; /* behind those that are due in this turn */
+	note_due(reactor, timer, due_us);
+	if (timer->slot == 0)
+		timer_heap_insert(&reactor->heap, timer);
+	else
+		timer_heap_advance(&reactor->heap, timer);
+	return 0;
 }
 
 int reactor_set_timer(struct reactor *reactor, struct reactor_timer *timer, int64_t due_us)
 {
-	int r;
-
-	if (timer->slot == 0) {
-		r = reserve_timer(reactor);
-		if (r < 0)
-			return r;
-	} else if (timer->slot >= SLOT_DUE) {
-		reactor_stop_timer(timer); /* its room is still there */
-	}
-	timer->order = ++reactor->order;
-	timer->due_us = due_us;
-	timer->reactor = reactor;
-	if (timer->slot != 0)
-		timer_heap_update(&reactor->heap, timer);
-	else
-		timer_heap_insert(&reactor->heap, timer);
+	if (timer->slot == 0 || due_us <= timer->due_us || due_us < reactor->now_us)
+		return set_earlier(reactor, timer, due_us);
+	note_due(reactor, timer,
+		 due_us); /* a time-out that is put off: mended when it comes to the top */
 	return 0;
 }
 
 void reactor_stop_timer(struct reactor_timer *timer)
 {
-	if (timer->slot == 0)
-		return;
-	if (timer->slot < SLOT_DUE) {
+	if (timer->slot != 0)
 		timer_heap_remove(&timer->reactor->heap, timer);
-		return;
-	}
-	timer->reactor->due[timer->slot - SLOT_DUE] = NULL;
-	timer->reactor->due_left--;
-	timer->slot = 0;
 }
 
 bool reactor_timer_is_set(const struct reactor_timer *timer)
@@ -177,28 +168,14 @@ bool reactor_timer_is_set(const struct reactor_timer *timer)
 	return timer->slot != 0;
 }
 
-static void collect_due(struct reactor *reactor)
+/* fire_due() - what is due and was set up to order @last; what was set in this turn sorts behind it */
+static void fire_due(struct reactor *reactor, uint64_t last)
 {
 	struct reactor_timer *timer;
 
-	reactor->due_count = 0;
-	while ((timer = timer_heap_first(&reactor->heap)) && timer->due_us <= reactor->now_us) {
-		timer_heap_remove(&reactor->heap, timer);
-		timer->slot = SLOT_DUE + reactor->due_count;
-		reactor->due[reactor->due_count++] = timer;
-	}
-	reactor->due_left = reactor->due_count;
-}
-
-static void fire_due(struct reactor *reactor)
-{
-	for (size_t i = 0; i < reactor->due_count; i++) {
-		struct reactor_timer *timer = reactor->due[i];
-
-		if (!timer)
-			continue; /* stopped or set anew by an earlier one */
-		timer->slot = 0;
-		reactor->due_left--;
+	while ((timer = timer_heap_first(&reactor->heap)) && timer->due_us <= reactor->now_us &&
+	       timer->order <= last) {
+		timer_heap_take_first(&reactor->heap);
 		timer->fire(timer);
 	}
 }
@@ -429,18 +406,21 @@ static int arm(struct reactor *reactor, int64_t due_us)
 
 static int wait_real(struct reactor *reactor)
 {
-	const struct reactor_timer *first = timer_heap_first(&reactor->heap);
-	bool at_once = reactor->calls.next != &reactor->calls ||
-		       (first && first->due_us <= clock_boottime_us());
-	int r;
+	const struct reactor_timer *first =
+		reactor->heap.count > 0 ? timer_heap_first(&reactor->heap) : NULL;
+	bool has_calls = reactor->calls.next != &reactor->calls;
+	bool at_once = has_calls || (first && first->due_us <= clock_boottime_us());
+	int r = 0;
 
-	if (!at_once) {
+	if (!at_once)
 		r = arm(reactor, first ? first->due_us : INT64_MAX);
-		if (r < 0)
-			return r;
+	if (r < 0)
+		return r;
+	if (!has_calls || ++reactor->unasked > UNASKED_MAX) {
+		reactor->unasked = 0;
+		r = wait_events(reactor, at_once ? 0 : -1);
 	}
-	r = wait_events(reactor, at_once ? 0 : -1);
-	reactor->now_us = clock_boottime_us();
+	reactor->now_us = first ? clock_boottime_us() : NOT_ASKED;
 	return r;
 }
 
@@ -463,15 +443,18 @@ static int wait_virtual(struct reactor *reactor)
 static int turn(struct reactor *reactor)
 {
 	int count = reactor->is_virtual ? wait_virtual(reactor) : wait_real(reactor);
+	uint64_t last = reactor->order;
+	bool has_timers;
 
 	if (count < 0)
 		return count;
 	reactor->batch_at = 0;
 	reactor->batch_count = count;
-	collect_due(reactor);
+	has_timers = reactor->heap.count > 0;
 	run_calls(reactor);
 	run_ready(reactor);
-	fire_due(reactor);
+	if (has_timers)
+		fire_due(reactor, last);
 	return 0;
 }
 
@@ -485,6 +468,8 @@ int reactor_run(struct reactor *reactor, struct task *root)
 	while (r == 0 && !task_future(root)->done) /* its result may be -EINPROGRESS */
 		r = turn(reactor);
 	reactor->is_running = false;
+	if (!reactor->is_virtual)
+		reactor->now_us = NOT_ASKED;
 	return r < 0 ? r : task_result(root);
 }
 
@@ -535,7 +520,7 @@ int reactor_new(struct reactor **ret)
 	r = open_fds(reactor);
 	if (r < 0)
 		return r;
-	reactor->now_us = clock_boottime_us();
+	reactor->now_us = NOT_ASKED;
 	*ret = take_ptr(reactor);
 	return 0;
 }
@@ -559,17 +544,32 @@ struct reactor *reactor_free(struct reactor *reactor)
 	closep(&reactor->post_fd);
 	closep(&reactor->timer_fd);
 	closep(&reactor->epoll_fd);
-	free(reactor->due);
-	free(reactor->heap.keys);
+	timer_heap_clear(&reactor->heap);
 	free(reactor);
 	return NULL;
 }
 
-int64_t reactor_now(const struct reactor *reactor)
+int64_t reactor_now(struct reactor *reactor)
 {
-	if (!reactor->is_virtual && !reactor->is_running)
+	if (reactor->now_us != NOT_ASKED)
+		return reactor->now_us;
+	if (!reactor->is_running)
 		return clock_boottime_us();
+	reactor->now_us = clock_boottime_us();
 	return reactor->now_us;
+}
+
+int64_t reactor_monotonic(struct reactor *reactor)
+{
+	int64_t slept_us = reactor->is_virtual ? reactor->slept_us : clock_slept_us();
+
+	return reactor_now(reactor) - slept_us;
+}
+
+void reactor_set_slept(struct reactor *reactor, int64_t slept_us)
+{
+	assert(reactor->is_virtual);
+	reactor->slept_us = slept_us;
 }
 
 bool reactor_is_virtual(const struct reactor *reactor)

@@ -20,31 +20,20 @@
  * was abandoned before it began is not run: what nobody waits for any more must not reach the
  * hardware late.
  *
- * A thread that is not to be had (memory, TasksMax=) is tried for again as long as a key waits: those
- * that run may all hang.
- *
  * The pool's memory outlives workers_free() until the last key is freed, so owners of keys need
  * not know the order of things at the end.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <string.h>
-#include <time.h>
 
-#include "iotd/clock.h"
-#include "iotd/log.h"
-#include "iotd/worker.h"
 #include "posts.h"
+#include "workers.h"
+
+#include "iotd/base.h"
+#include "iotd/clock.h"
 
 #define THREADS_MAX 1024
-#define RETRY_US    (100 * USEC_PER_MSEC)
 #define TOGETHER_US (5 * USEC_PER_MSEC) /* for so long a shared key keeps results back */
 #define HURRY	    40 /* part of its patience that a shared key has left when a job was late */
-
-struct job_list {
-	struct worker_job *first, **last;
-};
 
 struct worker_key {
 	struct workers *workers;
@@ -60,25 +49,6 @@ struct worker_key {
 	size_t out;	 /* jobs that are not back; reactor's thread only */
 	struct reactor_timer patience;
 	atomic_size_t references; /* its owner, each job that is out, a thread that is on it */
-};
-
-struct workers {
-	struct reactor *reactor;
-	const char *name;
-	struct reactor_call hand_over;
-	struct reactor_timer retry; /* for a thread; reactor's thread only, as are the next ones */
-	bool is_short;		    /* and that was logged */
-	struct job_list collected[HURRY_MOST + 1]; /* of this turn; reactor's thread only */
-	size_t keys;				   /* reactor's thread only */
-	bool is_freed;
-
-	pthread_mutex_t mutex;
-	pthread_cond_t ready_changed, ended;
-	struct worker_key *ready, **ready_last;
-	size_t ready_count, idle, running, limit;
-	pthread_t *threads;
-	size_t started;
-	atomic_bool is_stopping; /* changed with the mutex held */
 };
 
 static void job_list_init(struct job_list *list)
@@ -163,39 +133,48 @@ static void post_done(struct worker_key *key)
 		reactor_post_several(key->workers->reactor, done, key->done_first);
 }
 
-/* with the mutex held, which is let go while a job runs; false: another thread has taken the key
- * over */
-static bool run_next(struct worker_key *key, struct worker_job *job)
+/*
+ * With the mutex held, which is let go while a job runs. @now_us: when the job before ended, then this one.
+ * Return: false: another thread has taken the key over
+ */
+static bool run_next(struct worker_key *key, struct worker_job *job, int64_t *now_us)
 {
 	struct workers *workers = key->workers;
 	uint64_t begun = key->begun;
-	int64_t now_us;
+	int64_t before_us = *now_us;
 
 	(void)pthread_mutex_unlock(&workers->mutex);
-	job->result = atomic_load(&job->abandoned) ? -ECANCELED : job->run(job);
-	now_us = clock_monotonic_us();
+	if (atomic_load(&job->abandoned)) {
+		job->result = -ECANCELED;
+	} else {
+		job->result = job->run(job);
+		*now_us = clock_monotonic_us();
+		job->took_us = *now_us - before_us;
+	}
 	(void)pthread_mutex_lock(&workers->mutex);
 	if (!key->done)
 		key->done_first = &job->post;
 	job->post.next = key->done;
 	key->done = &job->post;
-	if (key->patience_us == 0 || key->begun != begun || now_us > key->posted_us + TOGETHER_US) {
+	if (key->patience_us == 0 || key->begun != begun ||
+	    *now_us > key->posted_us + TOGETHER_US) {
 		post_done(key);
-		key->posted_us = now_us;
+		key->posted_us = *now_us;
 	}
 	return key->begun == begun;
 }
 
 static void serve(struct worker_key *key)
 {
+	int64_t now_us = clock_monotonic_us();
 	struct worker_job *job;
 
-	key->posted_us = clock_monotonic_us();
+	key->posted_us = now_us;
 	while (!key->workers->is_stopping) {
 		job = take_job(key);
 		if (!job)
 			break;
-		if (!run_next(key, job))
+		if (!run_next(key, job, &now_us))
 			return;
 	}
 	post_done(key);
@@ -204,67 +183,18 @@ static void serve(struct worker_key *key)
 		key_make_ready(key); /* stopping: workers_free() finds them there */
 }
 
-static void *worker_main(void *argument)
+/* with the mutex held */
+void workers_serve(struct workers *workers)
 {
-	struct workers *workers = argument;
+	while (workers->ready && !workers->is_stopping) {
+		struct worker_key *key = take_ready(workers);
 
-	(void)pthread_setname_np(pthread_self(), workers->name);
-	(void)pthread_mutex_lock(&workers->mutex);
-	while (!workers->is_stopping) {
-		struct worker_key *key;
-
-		if (!workers->ready) {
-			workers->idle++;
-			(void)pthread_cond_wait(&workers->ready_changed, &workers->mutex);
-			workers->idle--;
-			continue;
-		}
-		key = take_ready(workers);
 		serve(key);
 		key_unref(key);
 	}
-	workers->running--;
-	(void)pthread_cond_broadcast(&workers->ended);
-	(void)pthread_mutex_unlock(&workers->mutex);
-	return NULL;
 }
 
 /* --- on the reactor ------------------------------------------------------------------------- */
-
-static void note_shortage(struct workers *workers, int r)
-{
-	bool is_short = r < 0;
-
-	if (is_short)
-		(void)reactor_set_timer(workers->reactor, &workers->retry,
-					reactor_now(workers->reactor) + RETRY_US);
-	if (is_short == workers->is_short)
-		return;
-	workers->is_short = is_short;
-	if (is_short)
-		log_warning("no further thread can be started beside %zu: %s; what waits for one "
-			    "is late "
-			    "(memory, TasksMax= in the unit)",
-			    workers->started, strerror(-r));
-	else
-		log_notice("threads can be started again");
-}
-
-static int start_thread(struct workers *workers)
-{
-	sigset_t all, before;
-	int r;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the reactor's */
-	r = pthread_create(&workers->threads[workers->started], NULL, worker_main, workers);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0)
-		return -r;
-	workers->started++;
-	workers->running++;
-	return 0;
-}
 
 static void job_finish(struct worker_job *job, int result)
 {
@@ -297,30 +227,6 @@ static void job_abandoned(struct future *future)
 	atomic_store(&job->abandoned, true);
 }
 
-/* with the mutex held: a thread for each ready key, as far as there are any */
-static void wake_threads(struct workers *workers)
-{
-	size_t wake = workers->ready_count < workers->idle ? workers->ready_count : workers->idle;
-	int r = 0;
-
-	for (size_t i = workers->idle;
-	     i < workers->ready_count && workers->started < workers->limit && r == 0; i++) {
-		r = start_thread(workers);
-		note_shortage(workers, r);
-	}
-	for (size_t i = 0; i < wake; i++)
-		(void)pthread_cond_signal(&workers->ready_changed);
-}
-
-static void retry_due(struct reactor_timer *timer)
-{
-	struct workers *workers = container_of(timer, struct workers, retry);
-
-	(void)pthread_mutex_lock(&workers->mutex);
-	wake_threads(workers);
-	(void)pthread_mutex_unlock(&workers->mutex);
-}
-
 /* with the mutex held */
 static void watch(struct worker_key *key, int64_t wait_us)
 {
@@ -333,7 +239,6 @@ static void take_over(struct worker_key *key)
 {
 	key->begun++; /* so that the late thread leaves the key when it is back */
 	key_make_ready(key);
-	wake_threads(key->workers);
 	watch(key, key->patience_us / HURRY);
 }
 
@@ -353,7 +258,7 @@ static void patience_over(struct reactor_timer *timer)
 		take_over(key);
 	else
 		watch(key, key->patience_us);
-	(void)pthread_mutex_unlock(&workers->mutex);
+	workers_unlock_and_wake(workers);
 	if (has_more)
 		(void)reactor_set_timer(workers->reactor, timer,
 					reactor_now(workers->reactor) + key->wait_us);
@@ -385,30 +290,24 @@ static void hand_over(struct reactor_call *call)
 	(void)pthread_mutex_lock(&workers->mutex);
 	for (int hurry = HURRY_MOST; hurry >= HURRY_NONE; hurry--)
 		give_to_keys(workers, job_list_take(&workers->collected[hurry]));
-	wake_threads(workers);
-	(void)pthread_mutex_unlock(&workers->mutex);
+	workers_unlock_and_wake(workers);
 }
 
 int worker_run(struct worker_key *key, struct worker_job *job)
 {
 	struct workers *workers = key->workers;
-	int r;
 
 	if (job->out)
 		return -EBUSY;
 	if (atomic_load(&workers->is_stopping))
 		return -ESHUTDOWN;
-	if (workers->started == 0) {
-		(void)pthread_mutex_lock(&workers->mutex);
-		r = start_thread(workers);
-		(void)pthread_mutex_unlock(&workers->mutex);
-		if (r < 0)
-			return -EAGAIN;
-	}
+	if (!workers->has_started && workers_first_thread(workers) < 0)
+		return -EAGAIN;
 	future_init(&job->future, workers->reactor, job_abandoned);
 	job->post.run = job_back;
 	job->key = key;
 	job->out = true;
+	job->took_us = 0;
 	atomic_store(&job->abandoned, false);
 	atomic_fetch_add(&key->references, 1);
 	key->out++;
@@ -449,9 +348,7 @@ struct workers *worker_key_pool(const struct worker_key *key)
 static void workers_destroy(struct workers *workers)
 {
 	(void)pthread_mutex_destroy(&workers->mutex);
-	(void)pthread_cond_destroy(&workers->ready_changed);
-	(void)pthread_cond_destroy(&workers->ended);
-	free(workers->threads);
+	workers_free_threads(workers);
 	free(workers);
 }
 
@@ -472,7 +369,6 @@ struct worker_key *worker_key_free(struct worker_key *key)
 
 int workers_new(struct workers **ret, struct reactor *reactor, const char *name, size_t threads)
 {
-	pthread_condattr_t attributes;
 	struct workers *workers;
 
 	if (threads < 1 || threads > THREADS_MAX)
@@ -480,46 +376,24 @@ int workers_new(struct workers **ret, struct reactor *reactor, const char *name,
 	workers = calloc(1, sizeof(*workers));
 	if (!workers)
 		return -ENOMEM;
-	workers->threads = calloc(threads, sizeof(*workers->threads));
-	if (!workers->threads) {
+	if (workers_init_threads(workers, threads) < 0) {
 		free(workers);
 		return -ENOMEM;
 	}
 	workers->reactor = reactor;
 	workers->name = name;
-	workers->limit = threads;
 	workers->hand_over.run = hand_over;
-	workers->retry.fire = retry_due;
 	workers->ready_last = &workers->ready;
 	for (int hurry = HURRY_NONE; hurry <= HURRY_MOST; hurry++)
 		job_list_init(&workers->collected[hurry]);
 	(void)pthread_mutex_init(&workers->mutex, NULL);
-	(void)pthread_cond_init(&workers->ready_changed, NULL);
-	(void)pthread_condattr_init(&attributes);
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&workers->ended, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
 	*ret = workers;
 	return 0;
 }
 
-/* false: some thread did not come back in time */
-static bool await_threads(struct workers *workers, int64_t timeout_us)
+void workers_set_idle(struct workers *workers, int64_t idle_us)
 {
-	int64_t end_us = clock_monotonic_us() + timeout_us;
-	struct timespec end = { .tv_sec = end_us / USEC_PER_SEC,
-				.tv_nsec = end_us % USEC_PER_SEC * NSEC_PER_USEC };
-	bool all_ended;
-	int r = 0;
-
-	(void)pthread_mutex_lock(&workers->mutex);
-	atomic_store(&workers->is_stopping, true);
-	(void)pthread_cond_broadcast(&workers->ready_changed);
-	while (workers->running > 0 && r == 0)
-		r = pthread_cond_timedwait(&workers->ended, &workers->mutex, &end);
-	all_ended = workers->running == 0;
-	(void)pthread_mutex_unlock(&workers->mutex);
-	return all_ended;
+	workers->idle_us = idle_us;
 }
 
 static void drop_jobs(struct worker_job *job)
@@ -537,10 +411,8 @@ int workers_free(struct workers *workers, int64_t timeout_us)
 	if (!workers)
 		return 0;
 	reactor_stop_timer(&workers->retry);
-	if (!await_threads(workers, timeout_us))
+	if (!workers_end_threads(workers, timeout_us))
 		return -ETIMEDOUT;
-	for (size_t i = 0; i < workers->started; i++)
-		(void)pthread_join(workers->threads[i], NULL);
 	reactor_run_posts(workers->reactor);
 	while (workers->ready) {
 		struct worker_key *key = take_ready(workers);

@@ -44,10 +44,6 @@
 #define STARTUP_US  2000 /* DS table 1 */
 #define NVM_COPY_US 500	 /* after that; the data sheet says nothing, status tells */
 
-#define PERIOD_TEMPERATURE_US (600 * USEC_PER_SEC)
-#define PERIOD_HUMIDITY_US    (900 * USEC_PER_SEC)
-#define PERIOD_PRESSURE_US    (3600 * USEC_PER_SEC)
-
 struct sim_bme280 {
 	struct sim_chip chip;
 	bool has_humidity;
@@ -128,14 +124,6 @@ static uint32_t raw_for(double wanted, int bits, int32_t t_fine,
 
 /* --- Measuring ------------------------------------------------------------------------------ */
 
-/* @mean, and @swing up and down once a period; two chips do not swing alike */
-static double weather(const struct sim_bme280 *sim, double mean, double swing, int64_t period_us)
-{
-	double turn = (double)(sim->chip.now_us() % period_us) / (double)period_us;
-
-	return mean + swing * sin(2 * M_PI * turn + sim->chip.address);
-}
-
 /* DS 3.4.1 .. 3.4.3: x1, x2, x4, x8, x16 */
 static int64_t samples(unsigned int osrs)
 {
@@ -171,11 +159,10 @@ static void finish(struct sim_bme280 *sim)
 {
 	uint8_t *registers = sim->registers;
 	uint8_t ctrl_meas = registers[REG_CTRL_MEAS];
-	uint32_t raw_t = raw_for(weather(sim, 21, 2, PERIOD_TEMPERATURE_US), 20, 0, celsius_of);
+	uint32_t raw_t = raw_for(sim_weather(&sim->chip, "temperature"), 20, 0, celsius_of);
 	int32_t t_fine = t_fine_of((int32_t)raw_t);
-	uint32_t raw_p =
-		raw_for(weather(sim, 1013, 5, PERIOD_PRESSURE_US), 20, t_fine, hectopascal_of);
-	uint32_t raw_h = raw_for(weather(sim, 45, 10, PERIOD_HUMIDITY_US), 16, t_fine, percent_of);
+	uint32_t raw_p = raw_for(sim_weather(&sim->chip, "pressure"), 20, t_fine, hectopascal_of);
+	uint32_t raw_h = raw_for(sim_weather(&sim->chip, "humidity"), 16, t_fine, percent_of);
 
 	put_20_bits(&registers[REG_TEMPERATURE], ctrl_meas >> 5, raw_t);
 	put_20_bits(&registers[REG_PRESSURE], ctrl_meas >> 2 & 7, raw_p);
@@ -202,7 +189,7 @@ static int64_t advance(struct sim_bme280 *sim)
 {
 	int64_t now_us = sim->chip.now_us();
 
-	while (sim->measured_at_us != 0 && now_us >= sim->measured_at_us) {
+	while (sim->measured_at_us != 0 && now_us >= sim->measured_at_us && !sim->chip.is_stuck) {
 		int64_t ended_us = sim->measured_at_us;
 		uint8_t next = sim->next_ctrl_meas;
 

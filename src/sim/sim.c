@@ -10,10 +10,47 @@
 #include <string.h>
 
 #include "iotd/clock.h"
+#include "iotd/driver.h"
 #include "iotd/sim.h"
 
 /* a new emulated chip is one line here */
-#define MODELS(one) one(sim_bme280) one(sim_bmp280)
+/* clang-format off */
+#define MODELS(one) \
+	one(sim_ads1015) \
+	one(sim_ads1115) \
+	one(sim_aht20) \
+	one(sim_bh1750) \
+	one(sim_bme280) \
+	one(sim_bme680) \
+	one(sim_bme688) \
+	one(sim_bmp180) \
+	one(sim_bmp280) \
+	one(sim_bmp388) \
+	one(sim_bmp390) \
+	one(sim_ens160) \
+	one(sim_hdc1080) \
+	one(sim_htu21d) \
+	one(sim_ina219) \
+	one(sim_ina226) \
+	one(sim_ina260) \
+	one(sim_lm75) \
+	one(sim_ltr390) \
+	one(sim_mcp9808) \
+	one(sim_mpr121) \
+	one(sim_register) \
+	one(sim_scd4x) \
+	one(sim_sgp40) \
+	one(sim_sht3x) \
+	one(sim_sht4x) \
+	one(sim_shtc3) \
+	one(sim_si7021) \
+	one(sim_tmp102) \
+	one(sim_tmp117) \
+	one(sim_tsl2561) \
+	one(sim_tsl2591) \
+	one(sim_veml7700) \
+	one(sim_vl6180x)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct sim_model name;
 #define ENTRY(name)   &(name),
@@ -153,6 +190,26 @@ int sim_i2c_add(struct i2c_bus *bus, const char *driver, uint16_t address,
 	if (ret_chip)
 		*ret_chip = chip;
 	return 0;
+}
+
+void sim_chip_restart(struct sim_chip *chip, int64_t (*now_us)(void))
+{
+	if (now_us)
+		chip->now_us = now_us;
+	chip->model->reset(chip);
+}
+
+void sim_i2c_configure(struct i2c_bus *bus, uint16_t address, const struct driver *driver,
+		       const struct option_value *options)
+{
+	struct sim_i2c *sim = container_of(bus, struct sim_i2c, bus);
+	struct sim_chip *chip;
+
+	(void)pthread_mutex_lock(&sim->lock);
+	chip = sim_i2c_find(sim, address);
+	if (chip && chip->model->configure && strcmp(chip->model->driver, driver->name) == 0)
+		chip->model->configure(chip, driver, options);
+	(void)pthread_mutex_unlock(&sim->lock);
 }
 
 void sim_i2c_remove(struct i2c_bus *bus, uint16_t address)

@@ -7,6 +7,9 @@
  * the next job removes it, for it is the job that knows how large it is.
  *
  * While the file is late or fails, memory has a bound of its own, and what was never written goes.
+ *
+ * What nobody wants any more goes as soon as it is the oldest: in memory with each one that comes or is
+ * to be sent, in the file with each job. One that is to last longer shields those behind it until then.
  */
 #include "state.h"
 
@@ -35,8 +38,7 @@ static void discard(struct spool *spool, struct message *message, enum spool_bou
 	count_discarded(spool, 1, bound);
 }
 
-/* what max_size bounds: bytes of the file, also of what is not there yet; without one, of memory */
-static uint64_t total(const struct spool *spool)
+uint64_t bounds_total(const struct spool *spool)
 {
 	return spool->key ? spool->queue.stored + spool->queue.gap.bytes + spool->found.bytes
 			  : spool->queue.size;
@@ -44,7 +46,7 @@ static uint64_t total(const struct spool *spool)
 
 static uint64_t surplus(const struct spool *spool)
 {
-	uint64_t bytes = total(spool);
+	uint64_t bytes = bounds_total(spool);
 
 	return bytes > spool->max_size ? bytes - spool->max_size : 0;
 }
@@ -90,16 +92,44 @@ void bounds_keep(struct spool *spool)
 		discard(spool, spool->queue.waiting, SPOOL_BOUND_SIZE);
 }
 
-void bounds_trimmed(struct spool *spool, const struct store_rows *trimmed)
+static void count_expired(struct spool *spool, uint64_t count)
+{
+	if (count == 0)
+		return;
+	spool->parts.stats->expired += count;
+	telling_expired(&spool->telling, count, reactor_now(spool->parts.reactor));
+}
+
+void bounds_trimmed(struct spool *spool, const struct store_result *result)
 {
 	struct store_rows *rows = bounds_oldest_rows(spool);
-	uint64_t before = rows->count;
+	uint64_t before = rows->count, gone, expired;
 
-	if (trimmed->count == 0)
+	if (result->trimmed.count == 0)
 		return;
-	store_rows_shrink(rows, trimmed);
-	spool->parts.stats->queued -= before - rows->count;
-	count_discarded(spool, before - rows->count, SPOOL_BOUND_SIZE);
+	store_rows_shrink(rows, &result->trimmed);
+	gone = before - rows->count;
+	expired = result->expired < gone ? result->expired : gone;
+	spool->parts.stats->queued -= gone;
+	count_expired(spool, expired);
+	if (gone > expired)
+		count_discarded(spool, gone - expired, SPOOL_BOUND_SIZE);
+}
+
+/* with each one that comes, so few go at a time */
+size_t bounds_expire(struct spool *spool)
+{
+	int64_t now_us = reactor_now(spool->parts.reactor);
+	struct message *oldest;
+	size_t count = 0;
+
+	while ((oldest = spool->queue.waiting) && oldest->expires_us > 0 &&
+	       oldest->expires_us <= now_us) {
+		bounds_forget(spool, oldest);
+		count++;
+	}
+	count_expired(spool, count);
+	return count;
 }
 
 /* not at the first byte that is free, or each reading would tell the next end and beginning */
@@ -107,7 +137,7 @@ void bounds_tell_room(struct spool *spool)
 {
 	uint64_t max_size = spool->max_size;
 
-	if (spool->telling.is_discarding && total(spool) <= max_size - max_size / 8 &&
+	if (spool->telling.is_discarding && bounds_total(spool) <= max_size - max_size / 8 &&
 	    (!spool->key || spool->queue.size <= SPOOL_MEMORY_MAX - SPOOL_MEMORY_MAX / 8))
 		telling_room(&spool->telling, reactor_now(spool->parts.reactor));
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "exchange.h"
 
@@ -25,7 +27,11 @@ static int job_open(struct exchange *x)
 	x->store = store_close(x->store);
 	r = store_open(&x->store, x->path, x->is_damaged, x->aside);
 	x->is_damaged &= x->aside[0] == '\0';
-	return r < 0 ? r : store_rows(x->store, &x->found);
+	if (r == 0)
+		r = store_rows(x->store, &x->found);
+	if (r == 0)
+		x->last_row = store_last_row(x->store);
+	return r;
 }
 
 static int job_write(struct exchange *x)
@@ -58,18 +64,33 @@ static int job_load(struct exchange *x)
 /* a full disk can still be read */
 static int job_sync(struct exchange *x)
 {
-	int written = job_write(x), loaded;
+	int written, loaded;
 
+	store_set_clock(x->store, x->realtime_us, x->now_us);
+	written = job_write(x);
 	if (written == -EBADMSG || written == -ESTALE)
 		return written;
 	loaded = job_load(x);
 	return loaded < 0 ? loaded : written;
 }
 
-int exchange_run(struct worker_job *job)
+static uint64_t bytes_of(const char *path)
 {
-	struct exchange *x = container_of(job, struct exchange, job);
+	struct stat status;
 
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+}
+
+static void measure(struct exchange *x)
+{
+	char journal[STORE_PATH_SIZE];
+
+	(void)snprintf(journal, sizeof(journal), "%s-wal", x->path);
+	x->file_bytes = bytes_of(x->path) + bytes_of(journal);
+}
+
+static int run_phase(struct exchange *x)
+{
 	switch (x->phase) {
 	case PHASE_LOOK:
 		if (access(x->path, F_OK) < 0 && errno == ENOENT)
@@ -84,4 +105,13 @@ int exchange_run(struct worker_job *job)
 		return 0;
 	}
 	return 0;
+}
+
+int exchange_run(struct worker_job *job)
+{
+	struct exchange *x = container_of(job, struct exchange, job);
+	int r = run_phase(x);
+
+	measure(x);
+	return r;
 }

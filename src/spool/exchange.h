@@ -27,11 +27,13 @@ struct rows {
 struct exchange {
 	struct worker_job job;
 	enum phase phase;
+	int64_t realtime_us, now_us; /* when it was handed over, on either clock */
 	const char *path;
 	struct store *store;
 	bool is_damaged; /* so is the file that was open last */
 	char aside[STORE_PATH_SIZE];
 	struct store_rows found;
+	int64_t last_row; /* the greatest that ever was there */
 
 	struct message *batch[WRITE_BATCH];
 	struct rows removed;
@@ -41,6 +43,7 @@ struct exchange {
 	struct store_rows wanted; /* to be loaded; .count 0: nothing */
 	struct message *loaded[LOAD_BATCH];
 	int loaded_count;
+	uint64_t file_bytes; /* with its journal, after the job; 0: there is none */
 };
 
 /** rows_add() - out of memory: it is not added, and its reading may be sent twice */

@@ -40,7 +40,7 @@ static void batch_back(struct spool *spool)
 	for (size_t i = x->change.message_count; i-- > 0;) {
 		struct message *message = x->batch[i];
 
-		message->row = x->is_written ? x->result.first_row + (int64_t)i : 0;
+		message->row = x->is_written ? message->place : 0;
 		if (message->id == 0) { /* forgotten meanwhile */
 			if (message->row > 0)
 				rows_add(&spool->acknowledged, message->row);
@@ -81,7 +81,7 @@ static void sync_back(struct spool *spool, int result)
 
 	batch_back(spool);
 	if (x->is_written)
-		bounds_trimmed(spool, &x->result.trimmed);
+		bounds_trimmed(spool, &x->result);
 	loaded_back(spool, result);
 	spool->is_due |= x->change.message_count == WRITE_BATCH && x->is_written;
 	if (spool->queue.size > MEMORY_HIGH && spool->found.count == 0)
@@ -101,6 +101,7 @@ static void open_back(struct spool *spool, int result)
 	if (!spool->is_open)
 		return;
 	spool->found = x->found;
+	spool->last_place = queue_place_behind(&spool->queue, x->last_row, spool->last_place);
 	spool->parts.stats->queued += x->found.count;
 	bounds_keep(spool);
 }
@@ -110,6 +111,7 @@ static uint64_t lose_file(struct spool *spool)
 {
 	uint64_t lost = spool->queue.gap.count + spool->found.count;
 
+	spool->files_lost++;
 	spool->parts.stats->queued -= lost;
 	spool->parts.stats->discarded += lost;
 	spool->found = (struct store_rows){ 0 };
@@ -162,6 +164,7 @@ static bool shows_that_it_works(const struct spool *spool)
 
 static void job_back(struct spool *spool, int result)
 {
+	spool->file_bytes = spool->exchange.file_bytes;
 	switch (spool->exchange.phase) {
 	case PHASE_LOOK:
 	case PHASE_OPEN:
@@ -182,7 +185,7 @@ static void job_back(struct spool *spool, int result)
 	else if (shows_that_it_works(spool))
 		telling_fault(&spool->telling, 0, 0);
 	if (spool->is_closed)
-		telling_room(&spool->telling, reactor_now(spool->parts.reactor));
+		telling_end(&spool->telling, reactor_now(spool->parts.reactor));
 	else
 		bounds_tell_room(spool);
 	if (spool->is_closed && spool->is_stopping)
@@ -190,6 +193,7 @@ static void job_back(struct spool *spool, int result)
 	if (spool->ready)
 		spool->ready(spool->ready_data);
 	jobs_work(spool);
+	pages_go_on(spool);
 }
 
 static void job_idle(struct worker_job *job)
@@ -206,6 +210,8 @@ static void start(struct spool *spool, enum phase phase)
 	int r;
 
 	spool->exchange.phase = phase;
+	spool->exchange.realtime_us = clock_realtime_us();
+	spool->exchange.now_us = reactor_now(spool->parts.reactor);
 	r = worker_run(spool->key, &spool->exchange.job);
 	if (r < 0)
 		job_back(spool, r);
@@ -352,6 +358,7 @@ static void open_waited(struct reactor_timer *timer)
 	spool->is_opening = false;
 	if (spool->ready)
 		spool->ready(spool->ready_data);
+	pages_go_on(spool);
 }
 
 void jobs_pushed(struct spool *spool)

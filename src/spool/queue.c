@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "queue.h"
 
+#define LOOK_STEPS 2000 /* at one go: some 100 µs */
+
 static void queue_insert(struct queue *queue, struct message *message, struct message *before)
 {
 	struct message *previous = before ? before->previous : queue->last;
@@ -37,6 +39,8 @@ void queue_remove(struct queue *queue, struct message *message)
 		queue->fresh = next;
 	if (queue->unsaved == message)
 		queue->unsaved = next;
+	if (queue->looked == message)
+		queue->looked = next;
 	queue->size -= message_size(message);
 	queue->stored -= store_size(message);
 }
@@ -141,4 +145,37 @@ void queue_forget_rows(struct queue *queue)
 		m->row = 0;
 	queue->gap = (struct store_rows){ 0 };
 	queue->unsaved = queue->first;
+}
+
+int64_t queue_place_behind(struct queue *queue, int64_t row, int64_t last)
+{
+	int64_t shift = queue->first ? row - queue->first->place + 1 : 0;
+
+	if (shift > 0)
+		for (struct message *m = queue->first; m; m = m->next)
+			last = m->place += shift;
+	return last > row ? last : row;
+}
+
+bool queue_look(struct queue *queue, int64_t after, struct message **ret)
+{
+	struct message *at = queue->looked;
+	int steps = 0;
+
+	*ret = NULL;
+	if (!queue->last || queue->last->place <= after)
+		return true;
+	if (!at || queue->first->place > after)
+		at = queue->first;
+	for (; steps < LOOK_STEPS; steps++) {
+		if (at->place <= after)
+			at = at->next; /* it is not the last */
+		else if (at->previous && at->previous->place > after)
+			at = at->previous;
+		else
+			break;
+	}
+	queue->looked = at;
+	*ret = at;
+	return steps < LOOK_STEPS;
 }

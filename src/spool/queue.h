@@ -7,9 +7,10 @@
  *
  *	first -> (in flight) -> waiting -> .. -> (gap) -> fresh -> .. -> unsaved -> .. -> last
  *
- * Always holds: a message's row is greater than that of every one before it, and the rows of the
- * gap lie between its neighbours'. From `unsaved` on no message has a row; right before it may be
- * some that are just being written (QUEUE_WRITING); all others are in the file.
+ * Always holds: a message's place, which is its row if it has one, is greater than that of every
+ * one before it, and the rows of the gap lie between its neighbours'. From `unsaved` on no message
+ * has a row; right before it may be some that are just being written (QUEUE_WRITING); all others
+ * are in the file.
  */
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@ struct queue {
 	struct message *waiting; /* the oldest in memory that is not in flight; NULL: none */
 	struct message *fresh;	 /* behind the gap; NULL: the gap is at the end; only with a gap */
 	struct message *unsaved; /* NULL: none */
+	struct message *looked;	 /* where queue_look() was last; NULL: nowhere */
 	uint64_t size;		 /* bytes of memory */
 	uint64_t stored;	 /* bytes of the file that those in memory take, or will */
 	struct store_rows gap;	 /* .count 0: there is none */
@@ -67,3 +69,18 @@ void queue_set_gap(struct queue *queue, const struct store_rows *rows);
 
 /** queue_forget_rows() - the file is gone: no gap, all is to be saved anew */
 void queue_forget_rows(struct queue *queue);
+
+/**
+ * queue_place_behind() - no row is in the file that is open now: give those that shall go there
+ * places behind @row
+ * Return: the last place given; at least @last and @row
+ */
+int64_t queue_place_behind(struct queue *queue, int64_t row, int64_t last);
+
+/**
+ * queue_look() - find the oldest in memory whose place is behind @after
+ * @ret: set if true; NULL: there is none
+ * Return: false: it takes long; call it again soon to go on. At once if it is near where the last
+ * one was found.
+ */
+bool queue_look(struct queue *queue, int64_t after, struct message **ret);

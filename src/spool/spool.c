@@ -13,10 +13,12 @@
 void spool_push(struct spool *spool, struct message *message)
 {
 	message->id = ++spool->last_id;
+	message->place = ++spool->last_place;
 	if (message->queued_us == 0)
 		message->queued_us = reactor_now(spool->parts.reactor);
 	queue_push(&spool->queue, message);
 	spool->parts.stats->queued++;
+	bounds_expire(spool);
 	bounds_keep(spool);
 	if (spool->key)
 		jobs_pushed(spool);
@@ -29,6 +31,8 @@ struct message *spool_next(struct spool *spool)
 	jobs_take_found(spool);
 	if (spool->is_opening || spool->found.count > 0)
 		return NULL;
+	if (bounds_expire(spool) > 0 && spool->key)
+		jobs_forgotten(spool);
 	if (queue_is_at_gap(&spool->queue)) {
 		spool->is_wanted = true;
 		jobs_work(spool);
@@ -50,6 +54,16 @@ uint64_t spool_memory(const struct spool *spool)
 	return spool->queue.size;
 }
 
+uint64_t spool_bytes(const struct spool *spool)
+{
+	return bounds_total(spool);
+}
+
+uint64_t spool_file_bytes(const struct spool *spool)
+{
+	return spool->file_bytes;
+}
+
 void spool_done(struct spool *spool, uint64_t id)
 {
 	struct message *message = queue_find(&spool->queue, id);
@@ -59,6 +73,7 @@ void spool_done(struct spool *spool, uint64_t id)
 	spool->parts.stats->in_flight--;
 	bounds_forget(spool, message);
 	bounds_tell_room(spool);
+	telling_acknowledged(&spool->telling, reactor_now(spool->parts.reactor));
 	if (spool->key)
 		jobs_forgotten(spool);
 }
@@ -80,13 +95,14 @@ void spool_on_ready(struct spool *spool, void (*ready)(void *data), void *data)
 struct future *spool_stop(struct spool *spool)
 {
 	if (!spool->key)
-		telling_room(&spool->telling, reactor_now(spool->parts.reactor));
+		telling_end(&spool->telling, reactor_now(spool->parts.reactor));
 	if (!spool->key || spool->is_stopping)
 		return spool->key ? &spool->stopped : NULL;
 	future_init(&spool->stopped, spool->parts.reactor, NULL);
 	spool->is_stopping = true;
 	reactor_stop_timer(&spool->timer);
 	jobs_work(spool);
+	pages_go_on(spool);
 	return &spool->stopped;
 }
 
@@ -101,6 +117,7 @@ int spool_new(struct spool **ret, const struct spool_parts *parts)
 	spool->telling.events = parts->events;
 	spool->parts.settings = NULL; /* a reload frees them */
 	spool->max_size = parts->settings->max_size;
+	pages_new(spool);
 	spool->path = strdup(parts->settings->path ? parts->settings->path : "");
 	if (!spool->path)
 		return -ENOMEM;
@@ -121,6 +138,7 @@ struct spool *spool_free(struct spool *spool)
 		return NULL;
 	reactor_stop_timer(&spool->timer);
 	reactor_stop_timer(&spool->open_timer);
+	pages_free(spool);
 	while ((message = spool->queue.first)) {
 		queue_remove(&spool->queue, message);
 		message_free(message);

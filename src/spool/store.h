@@ -13,7 +13,7 @@
 
 #include "iotd/model.h"
 
-#define STORE_PATH_SIZE 512
+#define STORE_PATH_SIZE 512 /* DATABASE_PATH_SIZE */
 #define STORE_ROW_SIZE                                                                             \
 	24 /* what a row takes besides topic and payload: 15, and the rest of its page */
 
@@ -29,7 +29,7 @@ struct store_rows {
 /** store_size() - bytes of the file that @message takes */
 static inline uint64_t store_size(const struct message *message)
 {
-	return strlen(message->topic) + message->length + STORE_ROW_SIZE;
+	return message->topic_length + message->length + STORE_ROW_SIZE;
 }
 
 /** store_rows_shrink() - @gone, the oldest of @rows, are there no more */
@@ -46,15 +46,18 @@ static inline void store_rows_shrink(struct store_rows *rows, const struct store
 struct store_change {
 	const int64_t *removed; /* rows that go */
 	size_t removed_count;
-	struct store_rows trim; /* in this range the oldest go until .bytes have; 0: none */
-	struct message *const *messages; /* rows that come, in their order */
+	/* of this range the oldest go until .bytes have, and then those whose time is over */
+	struct store_rows trim;
+	/* rows that come, in their order: each as message.place says, or if that is 0 behind all others */
+	struct message *const *messages;
 	size_t message_count;
 };
 
 /** struct store_result - what it did */
 struct store_result {
 	struct store_rows trimmed;
-	int64_t first_row; /* of the messages; the others follow without gaps */
+	uint64_t expired;  /* of these: their time is over */
+	int64_t first_row; /* of the messages */
 };
 
 /**
@@ -73,11 +76,21 @@ struct store_result {
 int store_open(struct store **ret, const char *path, bool is_damaged,
 	       char aside[static STORE_PATH_SIZE]);
 
+/**
+ * store_set_clock() - what time it is, for store_write() and store_load()
+ * @realtime_us: CLOCK_REALTIME: by it the file says when a message expires
+ * @now_us: the same moment by the clock of message.expires_us
+ */
+void store_set_clock(struct store *store, int64_t realtime_us, int64_t now_us);
+
 /** store_close() - NULL is fine. Returns NULL */
 struct store *store_close(struct store *store);
 
 /** store_rows() - what the file holds. Return: 0; as store_write() */
 int store_rows(struct store *store, struct store_rows *ret);
+
+/** store_last_row() - the greatest row that ever was, as of store_rows() */
+int64_t store_last_row(const struct store *store);
 
 /**
  * store_write() - one transaction; all of @change or nothing of it
@@ -89,7 +102,7 @@ int store_write(struct store *store, const struct store_change *change, struct s
 
 /**
  * store_load() - copies of the oldest messages from row @first to row @last
- * @messages: takes up to @limit, fewer if they are large; each is the caller's; ->row is set
+ * @messages: takes up to @limit, fewer if they are large; each is the caller's; ->row and ->place are set
  * Return: how many, 0 only if there are none; errors as store_write().
  */
 int store_load(struct store *store, int64_t first, int64_t last, struct message **messages,

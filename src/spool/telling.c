@@ -6,7 +6,11 @@
 
 #include "telling.h"
 
-static const char *fault_words(int error)
+#include "iotd/clock.h"
+
+#define QUIET_US (60 * USEC_PER_SEC) /* without one whose time is over: it has ended */
+
+const char *telling_words(int error)
 {
 	switch (error) {
 	case -EBUSY:
@@ -36,7 +40,7 @@ void telling_fault(struct telling *telling, int error, uint64_t lost)
 	telling->is_faulty = error < 0;
 	if (lost > 0)
 		(void)snprintf(more, sizeof(more), "; %" PRIu64 " readings were only there", lost);
-	(void)snprintf(why, sizeof(why), "%s%s", fault_words(error), more);
+	(void)snprintf(why, sizeof(why), "%s%s", telling_words(error), more);
 	if (events)
 		events->fault(events, error, error < 0 ? why : NULL);
 }
@@ -68,4 +72,39 @@ void telling_room(struct telling *telling, int64_t now_us)
 	if (telling->events)
 		telling->events->discarded(telling->events, telling->discarded,
 					   now_us - telling->since_us);
+}
+
+void telling_expired(struct telling *telling, uint64_t count, int64_t now_us)
+{
+	if (!telling->is_expiring) {
+		telling->is_expiring = true;
+		telling->expired = 0;
+		telling->expiring_us = now_us;
+		if (telling->events)
+			telling->events->expiring(telling->events);
+	}
+	telling->expired += count;
+	telling->expired_us = now_us;
+}
+
+static void end_expiring(struct telling *telling, int64_t now_us)
+{
+	if (!telling->is_expiring)
+		return;
+	telling->is_expiring = false;
+	if (telling->events)
+		telling->events->expired(telling->events, telling->expired,
+					 now_us - telling->expiring_us);
+}
+
+void telling_acknowledged(struct telling *telling, int64_t now_us)
+{
+	if (now_us - telling->expired_us >= QUIET_US)
+		end_expiring(telling, now_us);
+}
+
+void telling_end(struct telling *telling, int64_t now_us)
+{
+	telling_room(telling, now_us);
+	end_expiring(telling, now_us);
 }

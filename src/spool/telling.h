@@ -11,6 +11,9 @@ struct telling {
 	bool is_discarding;
 	uint64_t discarded; /* since that began */
 	int64_t since_us;
+	bool is_expiring;
+	uint64_t expired;		 /* since that began */
+	int64_t expiring_us, expired_us; /* when it began; the last time */
 };
 
 /**
@@ -19,6 +22,9 @@ struct telling {
  */
 void telling_fault(struct telling *telling, int error, uint64_t lost);
 
+/** telling_words() - a file's fault, for a person */
+const char *telling_words(int error);
+
 /** telling_aside() - a damaged file was put aside as @path */
 void telling_aside(const struct telling *telling, const char *path);
 
@@ -26,5 +32,14 @@ void telling_aside(const struct telling *telling, const char *path);
 void telling_discarded(struct telling *telling, uint64_t count, enum spool_bound bound,
 		       int64_t now_us);
 
-/** telling_room() - there is room again, or it is the end */
+/** telling_room() - there is room again */
 void telling_room(struct telling *telling, int64_t now_us);
+
+/** telling_expired() - the time of @count readings is over */
+void telling_expired(struct telling *telling, uint64_t count, int64_t now_us);
+
+/** telling_acknowledged() - a reading has reached the broker */
+void telling_acknowledged(struct telling *telling, int64_t now_us);
+
+/** telling_end() - whatever is under way ends */
+void telling_end(struct telling *telling, int64_t now_us);

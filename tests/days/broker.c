@@ -157,7 +157,7 @@ static void acknowledge(struct link *link, const struct pending *pending)
 	if (pending->is_reading && !pending->is_repeated)
 		readings_event(pending->topic, pending->payload, pending->length,
 			       pending->reason ? REFUSED : ACKNOWLEDGED);
-	link->parts.events->acknowledged(link->parts.events, pending->mid, pending->reason);
+	link->parts.events->acknowledged(link->parts.events, pending->mid, pending->reason, "");
 }
 
 static void ack_due(struct reactor_timer *timer)
@@ -245,6 +245,8 @@ static int wire_publish(struct wire *wire, const struct wire_message *message, i
 		days_fail("%s goes beyond what the CONNACK allows", message->topic);
 	if (in_flight(link) >= link->limits.window)
 		days_fail("more than %zu messages are in flight", link->limits.window);
+	if (readings_is_one(message->topic))
+		readings_sent(message->topic, message->payload, message->length, message->expiry_s);
 	if (is_refused(link, message) && dice_chance(&world.dice, 300)) {
 		readings_event(message->topic, message->payload, message->length, REFUSED);
 		return -EMSGSIZE;
@@ -473,6 +475,11 @@ void link_update(struct link *link, const struct mqtt_settings *settings)
 	link->parts.settings = settings;
 }
 
+void link_stay(struct link *link)
+{
+	(void)link; /* there is one broker */
+}
+
 struct wire *link_wire(struct link *link)
 {
 	return &link->wire;
@@ -486,4 +493,11 @@ bool link_is_up(const struct link *link)
 void link_subscribe(struct link *link, const char *topic)
 {
 	link->has_commands |= strcmp(topic, TOPIC "/command") == 0;
+}
+
+/* nothing is retained here that an earlier run told Home Assistant */
+void link_subscribe_retained(struct link *link, const char *topic)
+{
+	(void)link;
+	(void)topic;
 }

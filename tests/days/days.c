@@ -194,9 +194,9 @@ void days_write_config(int variant)
 	outputs_config(outputs, sizeof(outputs));
 	(void)fprintf(file,
 		      "device = \"days\";\nmqtt = { broker = \"mqtt://broker\"; topic = \"%s\";"
-		      " qos = %d; format = \"%s\"; keepalive = \"%ds\"; };\n",
+		      " qos = %d; format = \"%s\"; keepalive = \"%ds\"; expiry = \"%lldms\"; };\n",
 		      TOPIC, world.qos, world.is_value_format ? "value" : "json",
-		      variant & 2 ? 31 : 30);
+		      variant & 2 ? 31 : 30, (long long)(world.expiry_us / USEC_PER_MSEC));
 	(void)fprintf(file,
 		      "spool = { path = \"%s\"; max_size = \"%s\"; };\nstats = { interval = "
 		      "\"%ds\"; };\nsensors = (",
@@ -340,6 +340,8 @@ static void draw(void)
 	world.has_file = dice_chance(dice, 900);
 	world.is_small = dice_chance(dice, 300);
 	world.refuses_permille = dice_chance(dice, 200) ? 20 : 0;
+	world.expiry_us =
+		world.seed % 4 == 3 ? (int64_t)(world.seed / 4 % 8 + 1) * USEC_PER_SEC / 2 : 0;
 	world.distance_us =
 		world.hours > 0 ? 30 * USEC_PER_SEC : dice_between(dice, 100, 1500) * USEC_PER_MSEC;
 }
@@ -469,6 +471,8 @@ int main(int argc, char **argv)
 	int option, r;
 
 	program = argv[0];
+	if (setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1) < 0)
+		return EXIT_FAILURE; /* the days are not to be on the host's bus */
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (option == 'n')
 			count = strtoull(optarg, NULL, 10);

@@ -78,6 +78,7 @@ struct world {
 	int64_t distance_us; /* mean distance of mischief */
 	int qos;
 	bool is_value_format, has_file, is_small;
+	int64_t expiry_us;    /* of readings; 0: none. By the seed, not by the dice */
 	int refuses_permille; /* readings that the broker refuses */
 
 	/* the disk */
@@ -179,6 +180,9 @@ void readings_reset(void);
 
 /** readings_take() - on a worker: a source gave its next number. Return: that */
 double readings_take(int sensor, bool must_be_published);
+
+/** readings_sent() - it goes to the broker, with so many seconds to live; 0: no limit */
+void readings_sent(const char *topic, const void *payload, size_t length, uint32_t expiry_s);
 
 /** readings_pushed() - the daemon gave it to MQTT */
 void readings_pushed(const char *topic, const void *payload, size_t length);

@@ -550,3 +550,31 @@ const struct gpio *hardware_gpio(const struct hardware *hardware)
 	(void)hardware;
 	return &fake_gpio;
 }
+
+void hardware_each_bus(const struct hardware *hardware,
+		       void (*each)(void *data, const char *name, int64_t busy_us), void *data)
+{
+	(void)hardware; /* they count nothing here */
+	(void)each;
+	(void)data;
+}
+
+/* nobody scans here */
+int hardware_lend_bus(struct hardware *hardware, const char *path, struct lent_bus *ret)
+{
+	(void)hardware;
+	(void)path;
+	(void)ret;
+	return -ENOENT;
+}
+
+void hardware_return_bus(struct lent_bus *lent)
+{
+	(void)lent;
+}
+
+bool hardware_is_simulated(const struct hardware *hardware)
+{
+	(void)hardware;
+	return false;
+}

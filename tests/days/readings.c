@@ -5,7 +5,7 @@
  *
  * Taken -> pushed (the daemon gave it to MQTT, in the instant when it was taken) -> arrived ->
  * acknowledged. At the end each that was pushed has been acknowledged or refused, unless it was discarded,
- * and of those the spool has told the number, or a kill came within a second.
+ * or its time was over, and of those the spool has told the number, or a kill came within a second.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -211,6 +211,29 @@ void readings_pushed(const char *topic, const void *payload, size_t length)
 		   (long)(record - books[sensor_of(topic)].records));
 }
 
+/* of an earlier life, or if the clock was set meanwhile, the file knows it by another clock */
+static bool is_expiry_known(const struct record *record)
+{
+	return record->life == world.life &&
+	       record->real_us - record->time_us == days_real() - days_now();
+}
+
+void readings_sent(const char *topic, const void *payload, size_t length, uint32_t expiry_s)
+{
+	const struct record *record = find(topic, payload, length);
+	int64_t left_us = world.expiry_us - (days_now() - record->time_us);
+
+	if ((expiry_s > 0) != (world.expiry_us > 0))
+		days_fail("%s: %u s to live", topic, expiry_s);
+	if (world.expiry_us == 0 || !is_expiry_known(record))
+		return;
+	if (left_us <= 0)
+		days_fail("sent though nobody wants it any more: %s, push %u", topic,
+			  record->order);
+	if (expiry_s != (left_us + USEC_PER_SEC - 1) / USEC_PER_SEC)
+		days_fail("%s: %u s to live, not %lld us", topic, expiry_s, (long long)left_us);
+}
+
 /* --- at the broker -------------------------------------------------------------------------- */
 
 static bool may_be_lost(const struct record *record, int64_t at_us)
@@ -306,7 +329,7 @@ static bool discarded_may_come_back(int life)
 {
 	int64_t ended_us = ledger.lives[life].ended_us, disk_us = ledger.lives[life].disk_us;
 
-	return (ledger.lives[life].is_killed && world.is_small) ||
+	return (ledger.lives[life].is_killed && (world.is_small || world.expiry_us > 0)) ||
 	       (disk_us > 0 && ended_us - disk_us < DISK_SLACK_US);
 }
 
@@ -329,7 +352,8 @@ void readings_life_begins(void)
 void readings_life_ends(bool is_killed)
 {
 	const struct stats *stats = &world.daemon->stats;
-	uint64_t out = ledger.acknowledged + ledger.refused + stats->discarded + stats->queued;
+	uint64_t out = ledger.acknowledged + ledger.refused + stats->discarded + stats->expired +
+		       stats->queued;
 	bool has_disk =
 		world.disk_failed_us == 0 || days_now() - world.disk_failed_us >= DISK_SLACK_US;
 
@@ -342,7 +366,7 @@ void readings_life_ends(bool is_killed)
 			  stats->discarded, stats->queued);
 	ledger.is_queue_known = !is_killed && has_disk;
 	ledger.queued = world.has_file ? stats->queued : 0;
-	ledger.discarded += stats->discarded;
+	ledger.discarded += stats->discarded + stats->expired;
 	ledger.lives[world.life].ended_us = days_now();
 	ledger.lives[world.life].disk_us = world.disk_failed_us;
 	ledger.lives[world.life].is_killed = is_killed;

@@ -85,7 +85,8 @@ static void check_command(const struct command *command)
 		must(is_within(command->interval_us, 1000, DURATION_MAX_US));
 	else
 		must(command->interval_us == 0);
-	must(command->total <= (command->kind == COMMAND_COUNT ? INT64_MAX : 0));
+	must(command->total >= 0 &&
+	     command->total <= (command->kind == COMMAND_COUNT ? COUNT_TOTAL_MAX : 0));
 }
 
 static void check_set_topic(const struct command *command)
@@ -106,9 +107,9 @@ static void answer(struct command *command)
 						     { &channels[1], -1e300 } } };
 	const struct state state = { .kind = DEVICE_OUTPUT, .name = "pump", .on = mood & 1 };
 	const struct device_info devices[] = {
-		{ DEVICE_SENSOR, STATUS_OFFLINE, "air", "bme280", 1000, channels, 2, -1,
-		  "why: °C" },
-		{ DEVICE_OUTPUT, STATUS_ONLINE, "pump", NULL, 0, NULL, 0, 1, NULL },
+		{ DEVICE_SENSOR, STATUS_OFFLINE, "air", "bme280", 1000, channels, 2, .state = -1,
+		  .fault = "why: °C" },
+		{ DEVICE_OUTPUT, STATUS_ONLINE, "pump", .state = 1 },
 	};
 	struct command_result result = { .devices = devices, .device_count = 2, .interval_us = 1 };
 

@@ -157,17 +157,33 @@ static bool is_topic(const char *topic)
 static void check_broker(const struct broker_settings *broker)
 {
 	must(is_filled(broker->url) && is_filled(broker->host));
-	must(broker->scheme != MQTT_TLS); /* not built in yet */
 	must((broker->scheme == MQTT_UNIX) == (broker->host[0] == '/'));
 	must(broker->scheme == MQTT_UNIX ? broker->port == 0 : within(broker->port, 1, 65535));
 	must(!strchr(broker->url, '@'));
 }
 
+static void check_tls(const struct tls_settings *tls, bool is_used)
+{
+	bool has_psk = tls->psk_identity;
+
+	must(is_optional(tls->alpn) && is_optional(tls->psk_identity));
+	must(is_used || (tls->verify && !tls->alpn && !has_psk && !tls->ca_file));
+	must(has_psk || !tls->psk_file);
+	must(!has_psk || (!tls->ca_file && !tls->cert_file && !tls->key_file));
+	must(tls->cert_file || !tls->key_file);
+	must((tls->ca_file != NULL) == (tls->stamps[TLS_CA].inode > 0)); /* it can be read */
+}
+
 static void check_mqtt(const struct mqtt_settings *mqtt)
 {
+	bool uses_tls = false;
+
 	must(mqtt->broker_count >= 1);
-	for (size_t i = 0; i < mqtt->broker_count; i++)
+	for (size_t i = 0; i < mqtt->broker_count; i++) {
 		check_broker(&mqtt->brokers[i]);
+		uses_tls = uses_tls || mqtt->brokers[i].scheme == MQTT_TLS;
+	}
+	check_tls(&mqtt->tls, uses_tls);
 	must(within(mqtt->protocol, 4, 5) && within(mqtt->qos, 0, 2));
 	must(mqtt->format == FORMAT_JSON || mqtt->format == FORMAT_VALUE);
 	must(is_filled(mqtt->client_id) && is_topic(mqtt->topic));
@@ -176,9 +192,11 @@ static void check_mqtt(const struct mqtt_settings *mqtt)
 	must(within(mqtt->keepalive_us, 5 * SECOND, 65535 * SECOND));
 	must(within(mqtt->reconnect_min_us, SECOND / 10, mqtt->reconnect_max_us));
 	must(within(mqtt->reconnect_max_us, SECOND / 10, DAY));
-	must(mqtt->expiry_us == 0 && !mqtt->discovery_enabled && mqtt->tls.verify);
-	must(!mqtt->tls.ca_file && !mqtt->tls.cert_file && !mqtt->tls.key_file);
-	must(is_topic(mqtt->discovery_prefix) && strcmp(mqtt->compat, "") == 0);
+	must(within(mqtt->expiry_us, 0, UINT32_MAX * SECOND));
+	must(is_topic(mqtt->discovery_prefix));
+	must(!mqtt->discovery_enabled || strcmp(mqtt->discovery_prefix, mqtt->topic) != 0);
+	must(strcmp(mqtt->compat, "") == 0 ||
+	     (strcmp(mqtt->compat, "mqtt-io") == 0 && mqtt->format == FORMAT_VALUE));
 }
 
 static void check_general(const struct settings *settings)
@@ -189,7 +207,9 @@ static void check_general(const struct settings *settings)
 	must(settings->spool.path[0] == '\0' || settings->spool.path[0] == '/');
 	must(text_is_clean(settings->spool.path) && strlen(settings->spool.path) <= 400);
 	must(within((int64_t)settings->spool.max_size, 1 << 16, 1LL << 40));
-	must(within(settings->stats.interval_us, SECOND, DAY) && !settings->stats.textfile[0]);
+	must(within(settings->stats.interval_us, SECOND, DAY));
+	must(settings->stats.textfile[0] == '\0' || settings->stats.textfile[0] == '/');
+	must(text_is_clean(settings->stats.textfile) && strlen(settings->stats.textfile) <= 400);
 	must(!settings->commands.allow[COMMAND_COUNT]);
 }
 
@@ -199,15 +219,52 @@ static void check_bus(const struct i2c_settings *bus)
 	must(within(bus->timeout_us, 0, 60 * SECOND) && within(bus->retries, 0, 10));
 }
 
+static bool is_same(const struct driver_option *option, const char *choice,
+		    const struct option_value *value)
+{
+	int64_t duration_us;
+
+	if (option->type == OPTION_STRING)
+		return strcmp(choice, value->string) == 0;
+	if (option->type == OPTION_DURATION)
+		return parse_duration(choice, &duration_us) == 0 && duration_us == value->integer;
+	return fabs(strtod(choice, NULL) - value->number) < 1e-9;
+}
+
 static bool is_choice(const struct driver_option *option, const struct option_value *value)
 {
-	char text[32];
-
-	(void)snprintf(text, sizeof(text), "%lld", (long long)value->integer);
 	for (const char *const *choice = option->choices; *choice; choice++)
-		if (strcmp(*choice, option->type == OPTION_STRING ? value->string : text) == 0)
+		if (is_same(option, *choice, value))
 			return true;
 	return false;
+}
+
+static void check_option(const struct driver_option *option, const struct option_value *value);
+
+static void check_list(const struct driver_option *option, const struct option_value *list)
+{
+	struct driver_option alone = *option;
+
+	must(list->count <= OPTION_LIST_MAX && (list->list != NULL || list->count == 0));
+	must(list->count > 0 || !option->required);
+	alone.type = option->type == OPTION_STRINGS ? OPTION_STRING : OPTION_INTEGER;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct option_value *element = &list->list[i];
+
+		if (option->type != OPTION_GROUPS)
+			check_option(&alone, element);
+		for (size_t j = 0; j < i && option->type == OPTION_STRINGS; j++)
+			must(strcmp(element->string, list->list[j].string) != 0);
+		must(element->count == (option->type == OPTION_GROUPS ? option->member_count : 0));
+		for (size_t member = 0; member < element->count; member++)
+			check_option(&option->members[member], &element->list[member]);
+	}
+}
+
+static bool is_list(const struct driver_option *option)
+{
+	return option->type == OPTION_STRINGS || option->type == OPTION_INTEGERS ||
+	       option->type == OPTION_GROUPS;
 }
 
 static void check_option(const struct driver_option *option, const struct option_value *value)
@@ -215,6 +272,11 @@ static void check_option(const struct driver_option *option, const struct option
 	bool is_bounded = option->minimum < option->maximum;
 
 	must(value->given || !option->required);
+	if (is_list(option)) {
+		check_list(option, value);
+		return;
+	}
+	must(!value->list && value->count == 0);
 	if (option->type == OPTION_STRING)
 		must(!value->string || text_is_clean(value->string));
 	if (option->choices && (option->type != OPTION_STRING || value->string))

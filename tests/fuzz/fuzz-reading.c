@@ -4,12 +4,15 @@
  * the formats. The input: settings, then samples.
  *
  * Promises: what passes is finite and within its limits; JSON parses, with keys in order and the
- * numbers that the reading has; format "value" says the same numbers.
+ * numbers that the reading has; formats "value" and "influx" say the same numbers; SenML parses, and is
+ * the same in JSON and in CBOR.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 
+#include "../unit/cbor-reader.h"
 #include "fuzz.h"
 
 #include "iotd/clock.h"
@@ -64,6 +67,7 @@ static void read_channel(struct channel_settings *channel, struct input *input, 
 
 static void read_settings(struct input *input)
 {
+	static const char *const units[CHANNELS] = { "°C", "%", "hPa", "ppb" };
 	static char name[] = "air";
 
 	settings = (struct sensor_settings){ .name = name, .channels = channel_settings };
@@ -76,10 +80,11 @@ static void read_settings(struct input *input)
 	settings.channel_count = input_number(input, channel_count + 1);
 	for (size_t i = 0; i < settings.channel_count; i++)
 		read_channel(&channel_settings[i], input, i);
-	for (size_t i = 0; i < channel_count; i++)
+	for (size_t i = 0; i < channel_count; i++) {
 		channels[i] = (struct channel){ .name = { (char)('a' + i) },
-						.unit = "°C",
 						.digits = (int)input_number(input, 10) };
+		(void)snprintf(channels[i].unit, sizeof(channels[i].unit), "%s", units[i]);
+	}
 }
 
 /* --- what passes ---------------------------------------------------------------------------- */
@@ -138,8 +143,50 @@ static void check_plain(const struct value *value, const struct message *message
 	must(strcmp(message->topic, topic) == 0);
 }
 
+static void check_senml(const struct reading *reading, const struct message *message,
+			const struct message *in_cbor)
+{
+	json_t *pack = json_loadb((const char *)message->payload, message->length,
+				  JSON_REJECT_DUPLICATES, NULL);
+	json_t *same = json_from_cbor(in_cbor->payload, in_cbor->length);
+
+	must(json_array_size(pack) == reading->count);
+	for (size_t i = 0; i < reading->count; i++) {
+		const json_t *record = json_array_get(pack, i);
+		const char *name = json_string_value(json_object_get(record, "n"));
+
+		must(name && strcmp(name, reading->values[i].channel->name) == 0);
+		must(isfinite(json_number_value(json_object_get(record, "v"))));
+	}
+	must(senml_equal(pack, same));
+	json_decref(pack);
+	json_decref(same);
+}
+
+/* "air,device=g a=1,b=2 123000", as names and device here have nothing to escape */
+static void check_line(const struct reading *reading, const struct message *message)
+{
+	static const char head[] = "air,device=g ";
+	char text[4096], time[32], *at = text + sizeof(head) - 1;
+
+	must(message->length > sizeof(head) && message->length < sizeof(text));
+	memcpy(text, message->payload, message->length);
+	text[message->length] = '\0';
+	must(strncmp(text, head, sizeof(head) - 1) == 0);
+	for (size_t i = 0; i < reading->count; i++) {
+		const struct value *value = &reading->values[i];
+
+		must(i == 0 || *at++ == ',');
+		must(strncmp(at, value->channel->name, 1) == 0 && at[1] == '=');
+		must(is_same(strtod(at + 2, &at), value->number));
+	}
+	(void)snprintf(time, sizeof(time), " %" PRId64 "000", reading->time_us);
+	must(strcmp(at, time) == 0);
+}
+
 /* --- the messages --------------------------------------------------------------------------- */
 
+static const struct message_origin origin = { .topic = "t", .device = "g" };
 static struct message *messages[CHANNELS_MAX];
 static size_t message_count;
 
@@ -148,6 +195,19 @@ static void take_message(void *data, struct message *message)
 	(void)data;
 	must(message_count < CHANNELS_MAX);
 	messages[message_count++] = message;
+}
+
+static void drop_messages(void)
+{
+	while (message_count > 0)
+		message_free(messages[--message_count]);
+}
+
+static void write_reading(enum message_format format, const struct reading *reading, size_t count)
+{
+	drop_messages();
+	must(message_from_reading(format, &origin, reading, take_message, NULL) == 0);
+	must(message_count == count);
 }
 
 static void check_reading(const struct reading *reading)
@@ -162,18 +222,41 @@ static void check_reading(const struct reading *reading)
 		if (fabs(value->number) > HUGE_NUMBER)
 			return;
 	}
-	message_count = 0;
-	must(message_from_reading(FORMAT_JSON, "t", reading, take_message, NULL) == 0);
-	must(message_count == 1);
+	write_reading(FORMAT_JSON, reading, 1);
 	check_json(reading, messages[0]);
-	message_free(messages[0]);
-	message_count = 0;
-	must(message_from_reading(FORMAT_VALUE, "t", reading, take_message, NULL) == 0);
-	must(message_count == reading->count);
-	for (size_t i = 0; i < message_count; i++) {
+	write_reading(FORMAT_VALUE, reading, reading->count);
+	for (size_t i = 0; i < reading->count; i++)
 		check_plain(&reading->values[i], messages[i]);
-		message_free(messages[i]);
+	write_reading(FORMAT_INFLUX, reading, 1);
+	check_line(reading, messages[0]);
+	write_reading(FORMAT_SENML, reading, 1);
+	must(message_from_reading(FORMAT_CBOR, &origin, reading, take_message, NULL) == 0);
+	must(message_count == 2);
+	check_senml(reading, messages[0], messages[1]);
+	drop_messages();
+}
+
+static void check_state_formats(const struct state *state)
+{
+	static const enum message_format both[] = { FORMAT_SENML, FORMAT_CBOR };
+	struct message *message;
+	json_t *packs[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		must(message_from_state(both[i], &origin, state, &message) == 0);
+		packs[i] = i == 0 ? json_loadb((const char *)message->payload, message->length,
+					       JSON_REJECT_DUPLICATES, NULL)
+				  : json_from_cbor(message->payload, message->length);
+		message_free(message);
 	}
+	must(senml_equal(packs[0], packs[1]));
+	must(json_is_true(json_object_get(json_array_get(packs[0], 0), "vb")) == state->on);
+	json_decref(packs[0]);
+	json_decref(packs[1]);
+	must(message_from_state(FORMAT_INFLUX, &origin, state, &message) == 0);
+	must(memmem(message->payload, message->length, state->on ? "=true " : "=false ",
+		    state->on ? 6 : 7));
+	message_free(message);
 }
 
 static void check_state(struct input *input)
@@ -185,7 +268,8 @@ static void check_state(struct input *input)
 	struct message *message;
 	json_t *object;
 
-	must(message_from_state(FORMAT_JSON, "t", &state, &message) == 0);
+	check_state_formats(&state);
+	must(message_from_state(FORMAT_JSON, &origin, &state, &message) == 0);
 	object = json_loadb((const char *)message->payload, message->length, 0, NULL);
 	must(strcmp(json_string_value(json_object_get(object, "state")), state.on ? "on" : "off") ==
 	     0);

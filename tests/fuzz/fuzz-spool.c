@@ -1,92 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The spool on a file that somebody else made. The input: a byte that says how large it may be, and what the rest is: bytes of
- * the file; a length in two bytes and then bytes of the file and of its -wal; or SQL that makes the file, on
- * an empty one or on one of ours. Mostly the file says that it is ours, or the rest would not be looked at.
+ * The spool on a file that somebody else made: see stranger.h for the input, whose first byte also says how large
+ * the file may be. Mostly the file says that it is ours, or the rest would not be looked at.
  *
  * Promises: iotd starts, whatever the file is; that of another program is left alone, byte for byte; a damaged one is put aside and is still there; what was pushed and not acknowledged is in the file at the end, in its order,
- * behind all that was there before.
+ * behind all that was there before; and so it is told, page by page.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "stranger.h"
 
 #include "iotd/base.h"
 #include "iotd/spool.h"
-#include "iotd/task.h"
 #include "spool/store.h"
 
-#define PATH	   "spool.db"
-#define PUSHED	   5 /* the last right before the stop */
-#define WINDOW	   64
-#define TAKEN_MAX  5000
-#define SQL_STEPS  200000
-#define SQL_LENGTH 100000
+#define PATH	  "spool.db"
+#define PUSHED	  5 /* the last right before the stop */
+#define WINDOW	  64
+#define TAKEN_MAX 5000
 
-static const char magic[] = "SQLite format 3"; /* with its NUL */
-
-static struct reactor *reactor;
-static struct workers *workers;
 static char aside[STORE_PATH_SIZE];
 static int asides;
 static bool is_anothers;
 
 /* --- the file ------------------------------------------------------------------------------- */
-
-static void remove_files(void)
-{
-	DIR *folder = opendir(".");
-	const struct dirent *entry;
-
-	must(folder);
-	while ((entry = readdir(folder)))
-		if (entry->d_name[0] != '.')
-			must(unlink(entry->d_name) == 0);
-	(void)closedir(folder);
-}
-
-static int stop_long(void *steps)
-{
-	return ++*(int *)steps > SQL_STEPS / 1000;
-}
-
-/* nothing but this file */
-static int authorize(void *data, int action, const char *first, const char *second,
-		     const char *third, const char *fourth)
-{
-	static const char *const pragmas[] = { "user_version",	 "encoding",
-					       "page_size",	 "auto_vacuum",
-					       "journal_mode",	 "writable_schema",
-					       "application_id", "legacy_file_format" };
-	(void)data;
-	(void)second;
-	(void)third;
-	(void)fourth;
-	if (action == SQLITE_ATTACH || action == SQLITE_DETACH)
-		return SQLITE_DENY;
-	if (action != SQLITE_PRAGMA)
-		return SQLITE_OK;
-	for (size_t i = 0; i < ARRAY_SIZE(pragmas); i++)
-		if (sqlite3_stricmp(first, pragmas[i]) == 0)
-			return SQLITE_OK;
-	return SQLITE_DENY;
-}
-
-static void make_by_sql(const char *sql)
-{
-	sqlite3 *db;
-	int steps = 0;
-
-	must(sqlite3_open(PATH, &db) == SQLITE_OK);
-	(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, SQL_LENGTH);
-	sqlite3_progress_handler(db, 1000, stop_long, &steps);
-	(void)sqlite3_set_authorizer(db, authorize, NULL);
-	(void)sqlite3_exec(db, sql, NULL, NULL, NULL);
-	(void)sqlite3_close_v2(db);
-}
 
 static void make_ours(void)
 {
@@ -94,48 +33,6 @@ static void make_ours(void)
 
 	must(store_open(&store, PATH, false, aside) == 0 && !aside[0]);
 	store_close(store);
-}
-
-/* the application id: https://www.sqlite.org/fileformat.html, 1.3.14 */
-static void call_ours(void)
-{
-	size_t length;
-	cleanup(freep) uint8_t *file = file_get(PATH, &length);
-
-	if (!file || length < 100 || memcmp(file, magic, sizeof(magic)) != 0)
-		return;
-	memcpy(file + 68, "iotd", 4);
-	file_put(PATH, file, length);
-}
-
-static void make_file(struct input *input)
-{
-	uint8_t kind = input_byte(input) % 4;
-	size_t length = kind == 1 ? input_number(input, 65536) : input->left;
-	cleanup(freep) char *sql = NULL;
-
-	length = length > input->left ? input->left : length;
-	if (kind < 2) {
-		file_put(PATH, input->data, length);
-		if (kind == 1)
-			file_put(PATH "-wal", input->data + length, input->left - length);
-		return;
-	}
-	if (kind == 3)
-		make_ours();
-	sql = input_until(input, '\0', NULL);
-	make_by_sql(sql);
-}
-
-/* what is no database was not touched, but for its name */
-static void check_aside(const uint8_t *before, size_t length)
-{
-	size_t kept_length = 0;
-	cleanup(freep) uint8_t *kept = file_get(aside, &kept_length);
-
-	must(kept);
-	if (length >= sizeof(magic) && memcmp(before, magic, sizeof(magic)) != 0)
-		must(kept_length == length && memcmp(kept, before, length) == 0);
 }
 
 /* --- the spool ------------------------------------------------------------------------------ */
@@ -173,33 +70,18 @@ static void told_discarded(struct spool_events *events, uint64_t count, int64_t 
 	discarded += count;
 }
 
-static int step_end(struct task *task, int result)
+static uint64_t expired;
+
+static void told_expiring(struct spool_events *events)
 {
-	(void)task;
-	return result;
+	(void)events;
 }
 
-static int step_sleep(struct task *task, int result)
+static void told_expired(struct spool_events *events, uint64_t count, int64_t duration_us)
 {
-	(void)result;
-	return task_sleep(task, *(int64_t *)task_data(task), step_end);
-}
-
-static int step_await(struct task *task, int result)
-{
-	(void)result;
-	return task_await_for(task, task_data(task), 600 * 1000000LL, step_end);
-}
-
-static int run(int (*step)(struct task *task, int result), void *data)
-{
-	struct task *task;
-	int r;
-
-	must(task_spawn(&task, reactor, step, data, NULL) == 0);
-	r = reactor_run(reactor, task);
-	task_release(task);
-	return r;
+	(void)events;
+	must(count > 0 && duration_us >= 0);
+	expired += count;
 }
 
 static void push(struct spool *spool, int number)
@@ -229,8 +111,49 @@ static void take_some(struct spool *spool)
 
 	while (taken < WINDOW && spool_next(spool))
 		taken++;
-	must(run(step_sleep, &(int64_t){ 1000000 }) == 0);
+	world_sleep(1000000);
 	spool_rewind(spool);
+}
+
+static struct {
+	struct spool_page page;
+	uint64_t last, next;
+	int seen; /* of ours */
+	bool is_told;
+} paging;
+
+static void told_page(struct spool_page *page, const struct spool_paged *paged)
+{
+	must(page == &paging.page && paged->error <= 0 && paged->error != -ECANCELED);
+	must(paged->count <= page->limit && (paged->error == 0 || paged->count == 0));
+	for (size_t i = 0; i < paged->count; i++) {
+		const struct spool_entry *entry = &paged->entries[i];
+
+		must(entry->id > paging.last);
+		paging.last = entry->id;
+		if (paging.seen < PUSHED - 1 && is_ours(entry->message, paging.seen))
+			paging.seen++;
+	}
+	must(paged->next == 0 || (paged->next >= paging.last && paged->next > page->after));
+	paging.next = paged->next;
+	paging.is_told = true;
+}
+
+/* ours are told, in order and behind all that was there */
+static void page_all(struct spool *spool, size_t limit)
+{
+	int pages = 0;
+
+	memset(&paging, 0, sizeof(paging));
+	do {
+		paging.page = (struct spool_page){ paging.next, limit, told_page };
+		paging.is_told = false;
+		spool_page(spool, &paging.page);
+		for (int i = 0; i < 10 && !paging.is_told; i++)
+			world_sleep(1);
+		must(paging.is_told);
+	} while (paging.next > 0 && ++pages < TAKEN_MAX);
+	must(paging.next > 0 || paging.seen == PUSHED - 1);
 }
 
 /* all are acknowledged but ours, of which only the first is. Return: how many of ours came, in order */
@@ -247,33 +170,36 @@ static int take_all(struct spool *spool)
 			if (seen < 2)
 				spool_done(spool, message->id);
 		}
-		must(run(step_sleep, &(int64_t){ 1000000 }) == 0);
+		world_sleep(1000000);
 	}
 	return taken < TAKEN_MAX ? seen : PUSHED - 1;
 }
 
 static void use_spool(uint64_t max_size)
 {
-	static struct spool_events events = { told_fault, told_aside, told_discarding,
-					      told_discarded };
+	static struct spool_events events = { told_fault,     told_aside,    told_discarding,
+					      told_discarded, told_expiring, told_expired };
 	static char path[] = PATH;
 	const struct spool_settings settings = { .path = path, .max_size = max_size };
 	struct stats stats = { 0 };
-	const struct spool_parts parts = { reactor, workers, &settings, &events, &stats };
-	int64_t moment_us = 2000000;
+	const struct spool_parts parts = { world.reactor, world.workers, &settings, &events,
+					   &stats };
 	struct spool *spool;
 
 	must(spool_new(&spool, &parts) == 0);
 	for (int i = 0; i < PUSHED - 1; i++)
 		push(spool, i);
-	must(run(step_sleep, &moment_us) == 0);
+	world_sleep(2000000);
+	page_all(spool, 100);
 	take_some(spool);
+	page_all(spool, 7);
 	must(take_all(spool) == PUSHED - 1);
 	spool_rewind(spool);
 	push(spool, PUSHED - 1);
-	must(run(step_await, spool_stop(spool)) == 0);
+	must(world_await(spool_stop(spool)) == 0);
 	must(stats.in_flight == 0);
 	must(discarded <= stats.discarded);
+	must(expired == stats.expired);
 	spool_free(spool);
 }
 
@@ -321,44 +247,25 @@ static void check_file(void)
 	store_close(store);
 }
 
-static void check_left_alone(const uint8_t *before, size_t length)
-{
-	size_t after_length = 0;
-	cleanup(freep) uint8_t *after = file_get(PATH, &after_length);
-
-	must(asides == 0);
-	must(after && after_length == length && memcmp(before, after, length) == 0);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input input = { data, size };
-	cleanup(freep) uint8_t *before = NULL;
-	size_t length = 0;
-	bool has_log;
+	struct stranger stranger;
 
-	folder_enter();
-	if (!reactor) {
-		must(reactor_new_virtual(&reactor, 0) == 0);
-		must(workers_new(&workers, reactor, "work", 1) == 0);
-	}
-	remove_files();
-	make_file(&input);
-	if (size > 0 && !(data[0] & 0x80))
-		call_ours();
-	has_log = access(PATH "-wal", F_OK) == 0;
-	before = file_get(PATH, &length);
+	world_enter();
+	stranger_makes(&stranger, (struct input){ data, size }, PATH, make_ours, "iotd");
 	asides = 0;
 	discarded = 0;
+	expired = 0;
 	is_anothers = false;
 	aside[0] = '\0';
 	use_spool(size > 0 && data[0] & 4 ? 64 << 20 : 1 << 16);
 	if (asides == 1)
-		check_aside(before, length);
-	must(asides <= 2);
-	if (!is_anothers)
+		stranger_check_aside(&stranger, aside);
+	must(asides <= (is_anothers ? 0 : 2));
+	if (is_anothers)
+		stranger_check_untouched(&stranger);
+	else
 		check_file();
-	else if (!has_log) /* what a log holds is SQLite's to take up */
-		check_left_alone(before, length);
+	stranger_free(&stranger);
 	return 0;
 }

@@ -13,16 +13,26 @@ import zlib
 import pytest
 
 from iotd_broker import Broker, Client, Proxy
+from iotd_bus import Bus
 from iotd_figures import Cost, judge
+from iotd_formats import INFLUXD, Influx
 from iotd_fuse import FaultyFiles
 from iotd_harness import BEAT, Iotd, configuration, file_sensor
 from iotd_network import Network
+from iotd_other_brokers import names, start_broker
 from iotd_peer import Peer
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, or measures: nothing may run beside it")
     config.addinivalue_line("markers", "nightly: takes ten minutes or more: ./dev test nightly")
+    config.addinivalue_line("markers", "any_broker(protocol, only): runs with other brokers, too")
+
+
+def pytest_generate_tests(metafunc):
+    marker = metafunc.definition.get_closest_marker("any_broker")
+    if marker:
+        metafunc.parametrize("broker", names(marker), indirect=True)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -46,9 +56,14 @@ def brokers(tmp_path):
 
 
 @pytest.fixture
-def broker(brokers):
-    """A mosquitto on 127.0.0.1 that lets everybody in."""
-    return brokers()
+def broker(request, brokers, tmp_path):
+    """A broker on 127.0.0.1 that lets everybody in: mosquitto, or what any_broker names."""
+    if not hasattr(request, "param"):
+        yield brokers()
+        return
+    one = start_broker(request.param, tmp_path)
+    yield one
+    one.close()
 
 
 @pytest.fixture
@@ -137,6 +152,8 @@ def iotd(broker, start_iotd):
 
     def start(url=None, **more):
         process = {key: more.pop(key) for key in ours if key in more}
+        if broker.protocol < 5:
+            more["mqtt"] = {"protocol": broker.protocol, **more.get("mqtt", {})}
         return start_iotd(configuration(url or broker.url, **more), **process)
 
     return start
@@ -159,6 +176,14 @@ def value_file(tmp_path):
 
 
 @pytest.fixture
+def bus():
+    """A system bus of our own, with nobody on it."""
+    one = Bus()
+    yield one
+    one.close()
+
+
+@pytest.fixture
 def spool(tmp_path):
     """Where the spool's file will be; its folder is there."""
     path = tmp_path / "spool" / "spool.db"
@@ -167,12 +192,13 @@ def spool(tmp_path):
 
 
 @pytest.fixture
-def daemon(start_iotd, value_file, link, spool):
+def daemon(start_iotd, value_file, broker, link, spool):
     """Start an iotd with a file under its spool; again, and it is the next run."""
 
-    def start(sensors=None, prefix=(), **options):
+    def start(sensors=None, prefix=(), mqtt=None, **options):
         text = configuration(
             link.url,
+            mqtt={"protocol": broker.protocol, **(mqtt or {})},
             sensors=sensors or [file_sensor(value_file)],
             spool={"path": str(spool), **options},
         )
@@ -254,3 +280,14 @@ def figures(client):
         return cost
 
     return end
+
+
+@pytest.fixture
+def influx(tmp_path):
+    if not INFLUXD:
+        pytest.skip("Debian's package influxdb is not installed")
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    one = Influx(folder)
+    yield one
+    one.close()

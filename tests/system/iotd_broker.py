@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import re
 import selectors
 import signal
 import socket
@@ -20,8 +21,18 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from iotd_harness import PATIENCE, PREFIX, History, Line, Process, free_port, seconds_of
 
 
+SPOKEN = {}  # by port: the protocol of brokers that speak another one than MQTT 5
+
+
 class Broker:
     """A mosquitto of our own that can be killed, frozen and started again on its port."""
+
+    program = "mosquitto"
+    protocol = 5  # the newest that it speaks
+
+    @staticmethod
+    def why_not():
+        """What keeps it from running here; None: nothing."""
 
     def __init__(self, folder, settings="allow_anonymous true\n"):
         self.port = free_port()
@@ -37,8 +48,12 @@ class Broker:
         self.start()
 
     def start(self):
-        self.process = Process(["mosquitto", "-c", str(self._config)], "mosquitto")
-        self.process.log.wait(lambda line: "running" in line.text, hint="that say it runs")
+        self.process = Process([self.program, "-c", str(self._config)], "mosquitto")
+        # the whole word: it also logs the path of its file, which has the test's name in it
+        self.process.log.wait(
+            lambda line: re.fullmatch(r"mosquitto version \S+ running", line.text),
+            hint="that say it runs",
+        )
 
     @property
     def log(self):
@@ -271,7 +286,10 @@ def paho_client(**options):
 
 
 class Client:
-    """An MQTT 5 client that keeps every message; topics are relative to `prefix`."""
+    """A client of MQTT 5, or of what the broker speaks, that keeps every message.
+
+    Topics are relative to `prefix`. MQTT 3.1.1 does not tell which new message is retained.
+    """
 
     def __init__(self, port, prefix=PREFIX, subscribe="#", qos=2, login=None):
         self.prefix = prefix
@@ -279,7 +297,8 @@ class Client:
         self._subscribed = History("subscriptions")
         self._subscription = (subscribe, qos)
         self._ids = itertools.count(1)
-        self.paho = paho_client(protocol=mqtt.MQTTv5)
+        self._is_5 = SPOKEN.get(port, 5) == 5
+        self.paho = paho_client(protocol=mqtt.MQTTv5 if self._is_5 else mqtt.MQTTv311)
         if login:
             self.paho.username_pw_set(*login)
         self.paho.on_connect = self._on_connect
@@ -296,7 +315,11 @@ class Client:
 
     def _on_connect(self, *_):
         filter_, qos = self._subscription
-        self.paho.subscribe(filter_, options=SubscribeOptions(qos=qos, retainAsPublished=True))
+        if self._is_5:
+            options = SubscribeOptions(qos=qos, retainAsPublished=True)
+            self.paho.subscribe(filter_, options=options)
+        else:
+            self.paho.subscribe(filter_, qos)
 
     def _on_message(self, _client, _data, got):
         self.messages.add(
@@ -383,11 +406,13 @@ class Client:
         self.result("ping")
 
 
-def retained(port, prefix=PREFIX, login=None):
-    """All that the broker retains below `prefix`, as {topic below it: message}."""
+def retained(port, prefix=PREFIX, login=None, wanted=()):
+    """All that the broker retains below `prefix`, as {topic below it: message}; `wanted` at least."""
     client = Client(port, prefix, qos=1, login=login)  # QoS 2 would let the last one overtake
     try:
-        # The broker sends retained messages before the ones published after the subscription.
+        for topic in wanted:
+            client.wait(topic, match=lambda message: message.retain)
+        # mosquitto sends retained messages before the ones published after the subscription.
         client.publish("harness/last", "")
         last = client.wait("harness/last")
         found = [m for m in client.all() if m is not last and m.retain]

@@ -56,8 +56,11 @@ def test_readings_of_an_outage_arrive_later_with_their_own_time(
     assert_beats(one.supervisor, begin)
 
 
+@pytest.mark.any_broker
 @pytest.mark.parametrize("qos", [1, 2])
-def test_many_short_outages_lose_nothing(daemon, client, link, qos):
+def test_many_short_outages_lose_nothing(daemon, broker, client, link, qos):
+    if qos == 2 and broker.program == "aedes":
+        pytest.skip("aedes 2.0.0-beta.1 takes what a clean session sends for what an old one sent")
     one = daemon(mqtt={"qos": qos, "reconnect_min": "100ms", "reconnect_max": "100ms"})
     client.wait("sensor/air")
     before = one.descriptors()
@@ -72,6 +75,7 @@ def test_many_short_outages_lose_nothing(daemon, client, link, qos):
     assert one.descriptors() <= before + 2
 
 
+@pytest.mark.any_broker
 def test_restarted_broker_gets_everything_again(simulated, broker, client, value_file):
     simulated(
         sensors=[file_sensor(value_file, interval="1h")],
@@ -86,8 +90,8 @@ def test_restarted_broker_gets_everything_again(simulated, broker, client, value
     client.wait_subscribed(since=seen)
     client.wait("status", "online", since=mark)
     client.settle()
-    held = retained(broker.port)
-    assert {"status", "sensor/air/status", "input/door", "output/pump"} <= set(held)
+    wanted = ["status", "sensor/air/status", "input/door", "output/pump"]
+    held = retained(broker.port, wanted=wanted)
     assert held["sensor/air/status"].text == "online"
     assert held["output/pump"].json["state"] == "on"
     client.publish("output/pump/set", "off")
@@ -119,6 +123,7 @@ def test_broker_that_comes_late(start_iotd, brokers, clients, value_file):
     client.wait("sensor/air")
 
 
+@pytest.mark.any_broker
 def test_readings_from_before_the_first_connection_arrive(daemon, client, link):
     link.cut()
     one = daemon()

@@ -12,7 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from iotd_broker import paho_client
-from iotd_harness import BEAT, SLOW, assert_beats, configuration, file_sensor, output
+from iotd_harness import BEAT, PATIENCE, SLOW, assert_beats, configuration, file_sensor, output
 
 INTERVAL = 0.1
 PUMP = output("pump", 22)
@@ -185,16 +185,21 @@ class Rival:
         self.paho = paho_client(client_id="iotd-test", protocol=protocol)
         self.paho.on_disconnect = self._on_disconnect
         self.losses = 0
-        self._enough = threading.Event()
+        self._closing, self._gone = False, threading.Event()
         self.paho.reconnect_delay_set(0.02, 0.02)
         self.paho.connect("127.0.0.1", port)
         self.paho.loop_start()
 
     def _on_disconnect(self, *_):
         self.losses += 1
+        if self._closing:
+            self.paho.disconnect()  # does not come back
+            self._gone.set()
 
     def close(self):
-        self.paho.disconnect()
+        """Gone when iotd has thrown it out once more: a goodbye could be overtaken by its return."""
+        self._closing = True
+        assert self._gone.wait(PATIENCE)
         self.paho.loop_stop()
 
 
@@ -208,6 +213,8 @@ def test_rival_with_the_same_client_id(daemon, broker, client, protocol, version
         one.supervisor.beats(40)  # 4 s
     finally:
         rival.close()
+    client.publish("rival", "gone")
+    client.wait("rival")  # what comes from now on is of the connection that stays: it listens
     client.wait("sensor/s1", since=client.mark(), count=10)
     assert 2 <= rival.losses <= 20 * SLOW, "iotd comes back, but not at full speed"
     figures(f"rival with our client id, MQTT {protocol}", one, INTERVAL, breaks=rival.losses + 1)

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from iotd_harness import PATIENCE, file_sensor, replace_file
+from iotd_harness import PATIENCE, SLOW, file_sensor, replace_file
 
 
 @pytest.fixture
@@ -152,8 +152,11 @@ def test_windows_aggregate_the_readings_in_them(iotd, client, value_file):
     """Each tick's value is set right after the tick before it was seen, so all sensors read it."""
     numbers = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6, 2, 6, 4, 3, 3, 8]
     value_file.write_text(str(numbers[0]), encoding="ascii")
-    windows = [file_sensor(value_file, how, window="500ms", aggregate=how) for how in AGGREGATES]
-    iotd(sensors=[*windows, file_sensor(value_file, "tick")])
+    tick = 0.1 * SLOW  # the new value must be there in time
+    every = {"interval": f"{round(1000 * tick)}ms"}
+    five = {"window": f"{round(5000 * tick)}ms", **every}
+    windows = [file_sensor(value_file, how, aggregate=how, **five) for how in AGGREGATES]
+    iotd(sensors=[*windows, file_sensor(value_file, "tick", **every)])
     mark = 0
     for number in numbers[1:]:
         client.wait("sensor/tick", since=mark)
@@ -165,12 +168,12 @@ def test_windows_aggregate_the_readings_in_them(iotd, client, value_file):
     for how, combine in AGGREGATES.items():
         published = client.wait(f"sensor/{how}", count=4, timeout=PATIENCE)
         times = [m.time for m in published]
-        assert all(abs(b - a - 0.5) < 0.05 for a, b in zip(times, times[1:])), (how, times)
+        assert all(abs(b - a - 5 * tick) < tick / 2 for a, b in zip(times, times[1:])), (how, times)
         for message in published[1:]:
             possible = [
                 combine([value for _, value in ticks[i - 4 : i + 1]])
                 for i in range(4, len(ticks))
-                if message.time - 0.15 < ticks[i][0] < message.time + 0.05
+                if message.time - 1.5 * tick < ticks[i][0] < message.time + tick / 2
             ]
             assert any(message.json["value"] == pytest.approx(p, abs=1e-3) for p in possible), (
                 how, message, ticks,

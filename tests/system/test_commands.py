@@ -45,6 +45,7 @@ def replies(client, since=0):
     return [m.json for m in client.all("reply", since=since)]
 
 
+@pytest.mark.any_broker
 def test_ping_tells_version_and_uptime(daemon, client):
     daemon()
     result = client.result("ping")
@@ -108,6 +109,7 @@ def test_read_publishes_in_spite_of_a_deadband(simulated, client, value_file):
     assert client.wait("sensor/air", since=mark).json == result
 
 
+@pytest.mark.any_broker
 def test_set_moves_an_output(daemon, client):
     daemon()
     for state in ("on", "off", "on"):
@@ -290,6 +292,7 @@ def test_disabled_commands_do_nothing(daemon, client):
     assert [m.json["state"] for m in client.all("output/pump")] == ["off"]
 
 
+@pytest.mark.any_broker
 def test_retained_command_is_ignored(simulated, broker, client):
     client.publish("command", {**SET_ON, "id": 1}, retain=True)
     client.wait("command")
@@ -300,6 +303,7 @@ def test_retained_command_is_ignored(simulated, broker, client):
     assert not [reply for reply in replies(client) if reply.get("id") == 1]
 
 
+@pytest.mark.any_broker
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_each_command_is_done_once(daemon, client, qos):
     daemon()
@@ -314,6 +318,7 @@ def test_each_command_is_done_once(daemon, client, qos):
     assert client.all("output/pump")[-1].json["state"] == "on"
 
 
+@pytest.mark.any_broker(protocol=5)
 def test_response_topic_and_correlation_data(daemon, client):
     daemon()
     wish = properties(ResponseTopic="answers/for me", CorrelationData=b"\x00\xff\x01")
@@ -333,6 +338,7 @@ def test_errors_use_the_response_topic_too(daemon, client):
     assert answer.json["ok"] is False and answer.properties.CorrelationData == b"c"
 
 
+@pytest.mark.any_broker(protocol=5)
 def test_correlation_data_without_response_topic(daemon, client):
     daemon()
     wish = properties(CorrelationData=b"x" * 1000)

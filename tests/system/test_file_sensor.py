@@ -97,6 +97,7 @@ def test_failure_is_logged_when_it_begins_and_when_it_ends(sensor, client, value
     lines = sensor.log.wait(about_air, since=mark, count=2)
     assert "No such file" in lines[0].text
     sensor.stop()
+    sensor.log.wait(about_air, since=mark, count=2)
     assert len(sensor.log.all(about_air, since=mark)) == 2
 
 

@@ -266,4 +266,5 @@ def test_properties_that_are_larger_than_a_message_may_be(
     if topic == "command":
         assert len(client.all("reply", match=lambda m: "4096" in m.json.get("error", ""))) == 3
     assert_untouched(attacked, client)
+    attacked.log.wait(lambda _: True, since=log, count=1)
     assert len(attacked.log.all(since=log)) == 1, attacked.log.all(since=log)

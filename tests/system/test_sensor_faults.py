@@ -102,8 +102,8 @@ def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
     daemon = start(hang.sensor)
     client.wait("sensor/air", count=3)
     usual, mark, since = threads(daemon), client.mark(), daemon.supervisor.events.mark()
-    hang.begin()
     begun = time.monotonic()
+    hang.begin()
     offline = client.wait("sensor/air/status", "offline", since=mark)
     assert READ_LIMIT - 0.2 < offline.at - begun < READ_LIMIT + 0.5 * SLOW
     assert retained(broker.port)["sensor/air/status"].text == "offline"
@@ -127,6 +127,7 @@ def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
     figures(
         f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.2, breaks=0, healthy=["tick"]
     )
+    daemon.log.wait(about("air"), count=2)
     assert len(daemon.log.all(about("air"))) == 2
     told = [line.text for line in daemon.log.all(about_a_bus)]
     if hang.way == "transfer":
@@ -284,6 +285,7 @@ def test_files_that_fail_in_every_way(start, faulty, client, figures, operation)
     for number in ERRORS:
         client.wait(f"sensor/n{number}/status", "online", since=mark)
     figures(f"files with an error in {operation}", daemon, 0.2, breaks=0, healthy=["tick"])
+    daemon.log.wait(lambda line: "sensor n" in line.text, count=2 * len(files))
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(files)
 
 
@@ -317,6 +319,7 @@ def test_buses_that_fail_in_every_way(iotd, faulty, client, figures):
             since=mark,
         )
     figures("buses with every error", daemon, 0.2, breaks=0, healthy=["tick"])
+    daemon.log.wait(lambda line: "sensor n" in line.text, count=2 * len(buses))
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(buses)
     told = [re.search(r"bus i2c-(\d+) ", line.text) for line in daemon.log.all(about_a_bus)]
     hung = (errno.EBUSY, errno.ETIMEDOUT)  # what a driver of a bus that hangs returns
@@ -358,10 +361,12 @@ def test_a_missing_file_at_1_ms_costs_next_to_nothing(start, client, figures, tm
     daemon.supervisor.beats(40)
     assert cpu_seconds(daemon) - before < 1 * SLOW  # of 4 s, with the healthy ones
     assert client.result("stats")["read_errors"] - tries < 20 * 15  # doubling from 1 ms
+    daemon.log.wait(lambda line: "sensor n" in line.text, count=20)
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 20
     figures("missing files at 1 ms", daemon, 0.2, breaks=0, healthy=["tick"])
 
 
+@pytest.mark.slow
 def test_a_thousand_fail_at_once_and_come_back_at_once(start, client, figures, tmp_path):
     folder, away, count = tmp_path / "device", tmp_path / "away", 1000
     folder.mkdir()

@@ -67,6 +67,7 @@ def test_what_is_no_number_is_offline_and_never_published(sensors, client, figur
     told = daemon.log.wait(lambda line: ": offline: " in line.text, count=len(paths))
     assert all(line.text.isprintable() for line in told)
     daemon.log.wait(lambda line: ": online again after " in line.text, count=len(paths))
+    daemon.log.wait(lambda line: ": offline: " in line.text, count=len(paths))
     assert len(daemon.log.all(lambda line: ": offline: " in line.text)) == len(paths)
     assert {m.json["value"] for m in client.all("sensor/+") if "/n" in m.topic} == {GOOD}
     figures(f"{len(paths)} files without a number", daemon, 0.2, breaks=0, healthy=["tick"])

@@ -18,6 +18,7 @@ from iotd_harness import BEAT, SLOW, configuration, file_sensor, output
 from iotd_spool import GAP, arrived, assert_balance, assert_none_missing, outage, recover
 
 
+@pytest.mark.any_broker
 def test_kill_during_an_outage_loses_the_last_second_at_most(daemon, client, link, spool):
     one = daemon()
     client.wait("sensor/air", count=5)

@@ -24,6 +24,7 @@
 #define TIMES_MAX 4096
 #define NONE	  ((double)NAN)
 #define FAR	  ((double)INFINITY)
+#define SLOW_CHIP (-ETIME) /* of an outcome: -ETIMEDOUT in words of the driver */
 
 /* one try: what its calls return. The last one of a program stays */
 struct outcome {
@@ -43,6 +44,7 @@ struct fake {
 	int gate;	  /* collect() reads a byte from here first; -1: not */
 	bool closed_here; /* on the reactor's thread, where it may block */
 	atomic_int hangs;
+	const char *channel;	     /* its name, from the next open() on; NULL: as it is */
 	int64_t takes_us;	     /* each read, for real */
 	int64_t times_us[TIMES_MAX]; /* of the first tries */
 };
@@ -63,6 +65,9 @@ extern struct told {
 	int stop_at; /* ends the run when so many readings came */
 	void (*act)(void);
 } told;
+
+/* a test may change it before it makes a sensor */
+extern struct driver fake_driver;
 
 extern char name[8];
 extern struct sensor_settings settings;

@@ -52,6 +52,7 @@ struct disk_kind {
 static struct {
 	atomic_int error; /* SQLITE_FULL, SQLITE_IOERR_WRITE ...; 0: works */
 	atomic_int once;  /* the same, for one write */
+	atomic_int read_error;
 	atomic_uint opened, written, synced;
 	sqlite3_vfs *real, vfs;
 	struct disk_kind kinds[4];
@@ -69,6 +70,13 @@ static int disk_write(sqlite3_file *file, const void *data, int size, sqlite3_in
 	atomic_fetch_add(&disk.written, 1);
 	error = once ? once : error;
 	return error ? error : real_methods(file)->xWrite(file, data, size, offset);
+}
+
+static int disk_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
+{
+	int error = atomic_load(&disk.read_error);
+
+	return error ? error : real_methods(file)->xRead(file, data, size, offset);
 }
 
 static int disk_sync(sqlite3_file *file, int flags)
@@ -95,6 +103,7 @@ static int disk_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 	if (!kind->real) {
 		kind->methods = *file->pMethods;
 		kind->methods.xWrite = disk_write;
+		kind->methods.xRead = disk_read;
 		kind->methods.xSync = disk_sync;
 		kind->real = file->pMethods;
 	}
@@ -104,6 +113,8 @@ static int disk_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 
 static void disk_install(void)
 {
+	if (disk.real) /* with CK_FORK=no */
+		return;
 	disk.real = sqlite3_vfs_find(NULL);
 	disk.vfs = *disk.real;
 	disk.vfs.zName = "faulty";

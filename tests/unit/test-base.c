@@ -3,6 +3,8 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -142,6 +144,41 @@ START_TEST(size_is_exact_or_refused)
 }
 END_TEST
 
+START_TEST(decimals_are_what_strtod_says)
+{
+	static const char *const others[] = {
+		"",    "-",  "+",  ".",	  "1e3", "1.2.3",
+		"0x1", " 1", "1 ", "--1", "nan", "1234567890.123456",
+	};
+	uint64_t state = 88172645463325252U;
+	double number;
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		ck_assert_msg(!parse_decimal(others[i], &number), "%s", others[i]);
+	ck_assert(parse_decimal("5.", &number) && parse_decimal("+.5", &number));
+	ck_assert_double_eq(number, 0.5);
+	ck_assert(parse_decimal("-0", &number) && signbit(number));
+	for (int round = 0; round < 200000; round++) {
+		char text[32];
+		size_t length;
+
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		length = (size_t)snprintf(text, sizeof(text), "%s%015llu", state & 1 ? "-" : "",
+					  (unsigned long long)(state >> 8) % 1000000000000000ULL);
+		if (state & 2) { /* a point somewhere behind the sign */
+			size_t at = length - (state >> 2) % 16;
+
+			memmove(text + at + 1, text + at, length - at + 1);
+			text[at] = '.';
+		}
+		if (!parse_decimal(text, &number) || number != strtod(text, NULL))
+			ck_abort_msg("%s: %.17g", text, number);
+	}
+}
+END_TEST
+
 START_TEST(state_has_six_words_in_any_case)
 {
 	static const char *const yes[] = { "on", "ON", "On", "true", "TRUE", "1" },
@@ -259,6 +296,8 @@ START_TEST(clocks_go_forward)
 	ck_assert_int_ge(clock_boottime_us(), boottime_us);
 	ck_assert_int_ge(clock_monotonic_us(), monotonic_us);
 	ck_assert_int_ge(clock_boottime_us(), monotonic_us); /* it counts suspends too */
+	ck_assert_int_ge(clock_slept_us(), 0);
+	ck_assert_int_le(clock_slept_us(), clock_boottime_us());
 	ck_assert_int_le(llabs(clock_realtime_us() / USEC_PER_SEC - (int64_t)time(NULL)), 1);
 }
 END_TEST
@@ -325,6 +364,7 @@ int main(void)
 	tcase_add_loop_test(cases, duration_is_exact_or_refused, 0, ARRAY_SIZE(durations));
 	tcase_add_loop_test(cases, duration_is_written_as_it_is_read, 0, ARRAY_SIZE(formats));
 	tcase_add_loop_test(cases, size_is_exact_or_refused, 0, ARRAY_SIZE(sizes));
+	tcase_add_test(cases, decimals_are_what_strtod_says);
 	tcase_add_test(cases, state_has_six_words_in_any_case);
 	tcase_add_test(cases, name_has_1_to_64_plain_characters);
 	tcase_add_loop_test(cases, text_is_cut_and_mended_by_characters, 0, ARRAY_SIZE(texts));

@@ -468,6 +468,49 @@ START_TEST(a_host_that_slept_for_years_does_not_count_its_windows)
 }
 END_TEST
 
+/* --- the newest sample ---------------------------------------------------------------------- */
+
+static void assert_sample(double first, double second, int64_t time_us)
+{
+	int64_t sampled_us;
+	const double *sample = channel_filter_sample(filter, &sampled_us);
+
+	ck_assert_int_eq(sampled_us, time_us);
+	ck_assert_double_eq(sample[0], first);
+	if (isnan(second))
+		ck_assert_double_nan(sample[1]);
+	else
+		ck_assert_double_eq(sample[1], second);
+}
+
+START_TEST(the_newest_sample_has_also_what_was_held_back)
+{
+	double values[CHANNELS_MAX] = { 20, 50 };
+	int64_t time_us;
+
+	groups[0].deadband = groups[1].deadband = 5;
+	settings.window_us = 20 * USEC_PER_SEC;
+	make(2, 2);
+	ck_assert_ptr_null(channel_filter_sample(filter, &time_us));
+	ck_assert_int_eq(time_us, 0);
+	ck_assert_uint_eq(channel_filter_publish(filter, values, 10, 1001, false, &reading), 0);
+	assert_sample(20, 50, 1001);
+	values[0] = 21;
+	values[1] = NONE; /* the chip has it not, this time */
+	ck_assert_uint_eq(channel_filter_publish(filter, values, 10 * USEC_PER_SEC + 10, 1002,
+						 false, &reading),
+			  2);
+	assert_sample(21, NONE, 1002);
+	values[0] = 22;
+	ck_assert_uint_eq(channel_filter_publish(filter, values, 10 * USEC_PER_SEC + 20, 1003, true,
+						 &reading),
+			  1);
+	assert_sample(22, NONE, 1003);
+	channel_filter_forget(filter);
+	assert_sample(22, NONE, 1003);
+}
+END_TEST
+
 static TCase *scale_cases(void)
 {
 	TCase *cases = tcase_create("scale");
@@ -500,6 +543,7 @@ static TCase *window_cases(void)
 	tcase_add_test(cases, a_forced_reading_ignores_the_deadband_and_is_remembered);
 	tcase_add_test(cases, a_window_and_a_deadband_work_together);
 	tcase_add_test(cases, a_host_that_slept_for_years_does_not_count_its_windows);
+	tcase_add_test(cases, the_newest_sample_has_also_what_was_held_back);
 	return cases;
 }
 

@@ -138,12 +138,15 @@ static const struct reading reading = {
 	.values = { { &channels[0], 21.37 }, { &channels[1], 40.2 } },
 };
 static const struct state state = { DEVICE_OUTPUT, "pump", true, NOON_US };
+static const double total_before = 2.794;
 static const struct stats some_stats = { .started_us = 1000000, .now_us = 3500000 };
 static const struct device_info devices[] = {
-	{ DEVICE_SENSOR, STATUS_ONLINE, "air", "bme280", 10 * USEC_PER_SEC, channels, 2, -1, NULL },
-	{ DEVICE_SENSOR, STATUS_OFFLINE, "cpu", "file", 250000, channels, 1, -1, "no such file" },
-	{ DEVICE_OUTPUT, STATUS_ONLINE, "pump", NULL, 0, NULL, 0, 1, NULL },
-	{ DEVICE_INPUT, STATUS_UNKNOWN, "door", NULL, 0, NULL, 0, -1, NULL },
+	{ DEVICE_SENSOR, STATUS_ONLINE, "air", "bme280", 10 * USEC_PER_SEC, channels, 2,
+	  .state = -1 },
+	{ DEVICE_SENSOR, STATUS_OFFLINE, "cpu", "file", 250000, channels, 1, .state = -1,
+	  .fault = "no such file" },
+	{ DEVICE_OUTPUT, STATUS_ONLINE, "pump", .state = 1 },
+	{ DEVICE_INPUT, STATUS_UNKNOWN, "door", .state = -1 },
 };
 
 static const struct {
@@ -168,6 +171,9 @@ static const struct {
 	{ "{\"command\":\"count\",\"name\":\"rain\",\"total\":12}",
 	  { 0 },
 	  "{\"ok\":true,\"result\":{\"name\":\"rain\",\"total\":12}}" },
+	{ "{\"command\":\"count\",\"name\":\"rain\",\"total\":4711.25}",
+	  { .total = &total_before },
+	  "{\"ok\":true,\"result\":{\"name\":\"rain\",\"total\":4711.25,\"before\":2.794}}" },
 	{ "{\"command\":\"read\",\"name\":\"airr\",\"id\":[1,{\"a\":2.5}]}",
 	  { .error = -ENOENT, .text = "no sensor named \"airr\"" },
 	  "{\"id\":[1,{\"a\":2.5}],\"ok\":false,\"error\":\"no sensor named \\\"airr\\\"\"}" },
@@ -320,8 +326,8 @@ static const struct {
 	  "{\"command\":\"interval\",\"name\":\"air\",\"interval\":60}",
 	  { .kind = COMMAND_INTERVAL, .name = "air", .interval_us = 60000000 } },
 	{ "command",
-	  " {\"command\":\"count\",\"name\":\"rain\",\"total\":9007199254740993} ",
-	  { .kind = COMMAND_COUNT, .name = "rain", .total = 9007199254740993 } },
+	  " {\"command\":\"count\",\"name\":\"rain\",\"total\":4711.25} ",
+	  { .kind = COMMAND_COUNT, .name = "rain", .total = 4711.25 } },
 	{ "output/pump/set", "on", { .kind = COMMAND_SET, .name = "pump", .on = true } },
 	{ "output/pump/set", " Off\r\n", { .kind = COMMAND_SET, .name = "pump" } },
 	{ "output/pump/set", "TRUE", { .kind = COMMAND_SET, .name = "pump", .on = true } },
@@ -346,7 +352,7 @@ START_TEST(well_formed_commands_are_carried_out)
 	ck_assert_int_eq(device.copy.on, expected->on);
 	ck_assert_int_eq(device.copy.for_us, expected->for_us);
 	ck_assert_int_eq(device.copy.interval_us, expected->interval_us);
-	ck_assert_uint_eq(device.copy.total, expected->total);
+	ck_assert_double_eq(device.copy.total, expected->total);
 	ck_assert_int_eq(replies, strcmp(understood[_i].topic, "command") == 0);
 	ck_assert_uint_eq(stats.commands, 1);
 }
@@ -406,10 +412,12 @@ static const struct {
 	{ "{\"command\":\"pulse\",\"name\":\"p\"}", "field \"for\" is missing", NULL },
 	{ "{\"command\":\"interval\",\"name\":\"a\",\"interval\":\"500us\"}",
 	  "\"interval\" must be at least 1ms", NULL },
-	{ "{\"command\":\"count\",\"name\":\"a\",\"total\":-1}", "\"total\" must be an integer",
-	  NULL },
-	{ "{\"command\":\"count\",\"name\":\"a\",\"total\":1.5}", "\"total\" must be an integer",
-	  NULL },
+	{ "{\"command\":\"count\",\"name\":\"a\",\"total\":-0.5}",
+	  "\"total\" must be a number, 0 to 1e15", NULL },
+	{ "{\"command\":\"count\",\"name\":\"a\",\"total\":1e16}",
+	  "\"total\" must be a number, 0 to 1e15", NULL },
+	{ "{\"command\":\"count\",\"name\":\"a\",\"total\":\"12\"}",
+	  "\"total\" must be a number, 0 to 1e15", NULL },
 };
 
 START_TEST(bad_commands_are_named_and_change_nothing)
@@ -450,6 +458,7 @@ static const struct {
 	{ "iotd/g/output/a b/set", "on" },
 	{ "iotd/g/output//set", "on" },
 	{ "iotd/g/output/pump/set/x", "on" },
+	{ "iotd/g/output/pump/set_on_ms", "500" },
 	{ "iotd/g/output/pump", "on" },
 	{ "iotd/other/output/pump/set", "on" },
 	{ "iotd/g/output/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/"
@@ -463,6 +472,63 @@ START_TEST(bad_sets_change_nothing)
 	ck_assert_int_eq(device.executed, 0);
 	ck_assert_int_eq(replies, 0);
 	ck_assert_uint_eq(stats.commands_refused, 1);
+}
+END_TEST
+
+/* what is sent, what the device layer says to it, and what it is counted as */
+static const struct {
+	const char *topic, *payload;
+	bool retained;
+	int error;
+	enum command_refusal refusal;
+} refusals[] = {
+	{ "iotd/g/command", "", false, 0, REFUSAL_MALFORMED },
+	{ "iotd/g/command", "{\"command\":\"dance\"}", false, 0, REFUSAL_MALFORMED },
+	{ "iotd/g/command", "{\"command\":\"read\"}", false, 0, REFUSAL_MALFORMED },
+	{ "iotd/g/output/pump/set", "up", false, 0, REFUSAL_MALFORMED },
+	{ "iotd/g/command", "{\"command\":\"reload\"}", false, 0, REFUSAL_NOT_ALLOWED },
+	{ "iotd/g/output/pump/set/x", "on", false, 0, REFUSAL_UNKNOWN },
+	{ "iotd/g/output/pump/set", "on", false, -ENOENT, REFUSAL_UNKNOWN },
+	{ "iotd/g/command", "{\"command\":\"read\",\"name\":\"air\"}", false, -ENOENT,
+	  REFUSAL_FAILED },
+	{ "iotd/g/output/pump/set", "on", false, -EBUSY, REFUSAL_FAILED },
+	{ "iotd/g/command", "{\"command\":\"read\",\"name\":\"air\"}", false, -EIO,
+	  REFUSAL_FAILED },
+	{ "iotd/g/command", "{\"command\":\"ping\"}", true, 0, REFUSAL_RETAINED },
+};
+
+START_TEST(what_is_refused_is_counted_by_why)
+{
+	const struct incoming incoming = { .topic = refusals[_i].topic,
+					   .payload = refusals[_i].payload,
+					   .length = strlen(refusals[_i].payload),
+					   .retained = refusals[_i].retained };
+
+	device.result = (struct command_result){
+		.error = refusals[_i].error,
+		.text = "no",
+		.is_unknown = refusals[_i].refusal == REFUSAL_UNKNOWN,
+	};
+	commands_receive(commands, &incoming);
+	turn(1);
+	ck_assert_uint_eq(stats.commands_refused, 1);
+	for (enum command_refusal i = 0; i < REFUSAL_KINDS; i++)
+		ck_assert_msg(stats.refusals[i] == (i == refusals[_i].refusal), "%s",
+			      command_refusal_name(i));
+}
+END_TEST
+
+START_TEST(a_flood_is_counted_as_dropped)
+{
+	const struct incoming incoming = { .topic = "iotd/g/output/pump/set",
+					   .payload = "on",
+					   .length = 2 };
+
+	for (int i = 0; i < 1000; i++)
+		commands_receive(commands, &incoming);
+	commands_drop(commands);
+	ck_assert_uint_eq(stats.refusals[REFUSAL_DROPPED], 1000);
+	ck_assert_uint_eq(stats.commands_refused, 1000);
 }
 END_TEST
 
@@ -645,6 +711,81 @@ START_TEST(a_burst_is_one_line_and_a_number)
 }
 END_TEST
 
+/* --- mqtt-io's topics ----------------------------------------------------------------------- */
+
+static void setup_mqtt_io(void)
+{
+	struct commands_parts parts = {
+		.settings = &settings,
+		.topic = "iotd/g",
+		.is_mqtt_io = true,
+		.control = &device.control,
+		.events = &events,
+		.stats = &stats,
+	};
+
+	setup();
+	commands = commands_free(commands);
+	parts.reactor = reactor;
+	ck_assert_int_eq(commands_new(&commands, &parts), 0);
+}
+
+static const struct {
+	const char *topic, *payload;
+	bool on;
+	int64_t for_us; /* -1: refused */
+} timed[] = {
+	{ "iotd/g/output/pump/set", "ON", true, 0 },
+	{ "iotd/g/output/pump/set", "OFF", false, 0 },
+	{ "iotd/g/output/pump/set_on_ms", "500", true, 500000 },
+	{ "iotd/g/output/pump/set_on_ms", "0.5", true, 500 },
+	{ "iotd/g/output/pump/set_off_ms", " 1.5e3\n", false, 1500000 },
+	{ "iotd/g/output/pump/set_on_ms", "", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "ON", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "500 ms", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "0", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "-5", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "nan", true, -1 },
+	{ "iotd/g/output/pump/set_on_ms", "1e300", true, -1 },
+	{ "iotd/g/output/a b/set_on_ms", "500", true, -1 },
+	{ "iotd/g/output/pump/set_ms", "500", true, -1 },
+};
+
+START_TEST(outputs_take_milliseconds_as_mqtt_io_does)
+{
+	receive(timed[_i].topic, timed[_i].payload);
+	ck_assert_int_eq(device.executed, timed[_i].for_us >= 0);
+	ck_assert_int_eq(replies, 0);
+	ck_assert_uint_eq(stats.commands_refused, timed[_i].for_us < 0);
+	if (timed[_i].for_us < 0)
+		return;
+	ck_assert_int_eq(device.copy.kind, COMMAND_SET);
+	ck_assert_str_eq(device.copy.name, "pump");
+	ck_assert_int_eq(device.copy.on, timed[_i].on);
+	ck_assert_int_eq(device.copy.for_us, timed[_i].for_us);
+}
+END_TEST
+
+START_TEST(set_must_be_allowed_for_milliseconds_too)
+{
+	settings.allow[COMMAND_SET] = false;
+	receive("iotd/g/output/pump/set_on_ms", "500");
+	ck_assert_int_eq(device.executed, 0);
+	ck_assert_uint_eq(stats.commands_refused, 1);
+}
+END_TEST
+
+START_TEST(topics_of_mqtt_io_to_subscribe_to)
+{
+	const char *const *topics = commands_topics(commands);
+
+	ck_assert_str_eq(topics[1], "iotd/g/output/+/set");
+	ck_assert_str_eq(topics[2], "iotd/g/output/+/set_on_ms");
+	ck_assert_str_eq(topics[3], "iotd/g/output/+/set_off_ms");
+	ck_assert_ptr_null(topics[4]);
+}
+END_TEST
+
 START_TEST(topics_to_subscribe_to)
 {
 	const char *const *topics = commands_topics(commands);
@@ -658,7 +799,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("commands");
-	TCase *tests = tcase_create("commands");
+	TCase *tests = tcase_create("commands"), *mqtt_io = tcase_create("mqtt-io");
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_loop_test(tests, replies_are_exact, 0, (int)ARRAY_SIZE(answers));
@@ -671,6 +812,8 @@ int main(void)
 	tcase_add_loop_test(tests, bad_commands_are_named_and_change_nothing, 0,
 			    (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(tests, bad_sets_change_nothing, 0, (int)ARRAY_SIZE(refused_sets));
+	tcase_add_loop_test(tests, what_is_refused_is_counted_by_why, 0, (int)ARRAY_SIZE(refusals));
+	tcase_add_test(tests, a_flood_is_counted_as_dropped);
 	tcase_add_test(tests, set_must_be_allowed_on_its_topic_too);
 	tcase_add_test(tests, over_4096_bytes_is_refused);
 	tcase_add_loop_test(tests, long_names_are_cut_between_characters, 0, 3);
@@ -682,5 +825,11 @@ int main(void)
 	tcase_add_test(tests, a_burst_is_one_line_and_a_number);
 	tcase_add_test(tests, topics_to_subscribe_to);
 	suite_add_tcase(suite, tests);
+	tcase_add_checked_fixture(mqtt_io, setup_mqtt_io, teardown);
+	tcase_add_loop_test(mqtt_io, outputs_take_milliseconds_as_mqtt_io_does, 0,
+			    (int)ARRAY_SIZE(timed));
+	tcase_add_test(mqtt_io, set_must_be_allowed_for_milliseconds_too);
+	tcase_add_test(mqtt_io, topics_of_mqtt_io_to_subscribe_to);
+	suite_add_tcase(suite, mqtt_io);
 	return suite_run(suite);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Which settings say the same: each key is changed alone, in a text that is loaded for real. A key
- * that this version refuses (unserved.c) gets its row when it is served.
+ * Which settings say the same: each key is changed alone, in a text that is loaded for real.
  */
 
 #include "config-fixture.h"
@@ -75,7 +74,7 @@ static bool spools_equal(const struct settings *a, const struct settings *b)
 static const struct {
 	const char *template; /* with %s for the keys */
 	const char *keys;     /* of both sides, but for one */
-	const char *changed[16];
+	const char *changed[32];
 	bool (*equal)(const struct settings *a, const struct settings *b);
 } groups[] = {
 	{ "sensors = ( { %s } );",
@@ -97,11 +96,26 @@ static const struct {
 	  { "deadband = 1.0; offset = 1.0;", "deadband = 1.0; scale = 2.0;",
 	    "deadband = 1.0; digits = 3;", "deadband = 1.0; min = 1.0;",
 	    "deadband = 1.0; max = 1.0;", "deadband = 2.0;", "deadband = 1.0; max_age = 7;",
-	    "deadband = 1.0; unit = \"K\";", "deadband = 1.0; device_class = \"x\";" },
+	    "deadband = 1.0; unit = \"K\";", "deadband = 1.0; device_class = \"x\";",
+	    "deadband = 1.0; alias = \"x\";" },
 	  sensors_equal },
 	{ "sensors = ( { name = \"a\"; driver = \"file\"; channel = \"c\"; %s } );",
 	  "path = \"/x\";",
 	  { "path = \"/y\";", "path = \"/x\"; field = 2;", "path = \"/x\"; match = \"m\";" },
+	  sensors_equal },
+	{ "sensors = ( { name = \"a\"; driver = \"register\"; bus = \"i2c-1\"; address = 8; %s } "
+	  ");",
+	  "registers = ( { channel = \"c\"; register = 1; } );",
+	  { "registers = ( { channel = \"d\"; register = 1; } );",
+	    "registers = ( { channel = \"c\"; register = 2; } );",
+	    "registers = ( { channel = \"c\"; register = 1; type = \"s8\"; } );",
+	    "registers = ( { channel = \"c\"; register = 1; mask = 1; } );",
+	    "registers = ( { channel = \"c\"; register = 1; scale = 2.0; } );",
+	    "registers = ( { channel = \"c\"; register = 1; }, { channel = \"d\"; register = 2; } "
+	    ");",
+	    "registers = ( { channel = \"c\"; register = 1; } ); register_bits = 16;",
+	    "registers = ( { channel = \"c\"; register = 1; } ); "
+	    "init = ( { register = 1; bytes = [ 1 ]; } );" },
 	  sensors_equal },
 	{ "inputs = ( { %s } );",
 	  LINE_KEYS,
@@ -111,7 +125,13 @@ static const struct {
 	    "name = \"a\"; chip = \"gpiochip0\"; line = \"L\"; ", LINE_KEYS "bias = \"pull-up\";",
 	    LINE_KEYS "active_low = true;", LINE_KEYS "edge = \"rising\";",
 	    LINE_KEYS "debounce = 1;", LINE_KEYS "device_class = \"x\";",
+	    LINE_KEYS "module = \"x\";", LINE_KEYS "on_time = true;",
 	    LINE_KEYS "enabled = false;" },
+	  inputs_equal },
+	{ "inputs = ( { %s } );",
+	  LINE_KEYS "count = true; ",
+	  { LINE_KEYS "count = false;", LINE_KEYS "count = true; frequency = true;",
+	    LINE_KEYS "count = true; scale = 2;" },
 	  inputs_equal },
 	{ "outputs = ( { %s }, { name = \"z\"; chip = \"gpiochip0\"; line = 9; } );",
 	  LINE_KEYS,
@@ -123,7 +143,7 @@ static const struct {
 	    LINE_KEYS "on_exit = \"off\";", LINE_KEYS "on_disconnect = \"off\";",
 	    LINE_KEYS "on_disconnect = \"off\"; disconnect_after = 1;",
 	    LINE_KEYS "interlock = [ \"z\" ];", LINE_KEYS "device_class = \"x\";",
-	    LINE_KEYS "enabled = false;" },
+	    LINE_KEYS "module = \"x\";", LINE_KEYS "enabled = false;" },
 	  outputs_equal },
 	{ "outputs = ( { %s } );",
 	  LINE_KEYS,
@@ -148,11 +168,19 @@ static const struct {
 	    "broker = \"mqtt://a\"; keepalive = 9;", "broker = \"mqtt://a\"; reconnect_min = 2;",
 	    "broker = \"mqtt://a\"; reconnect_max = 9;",
 	    "broker = \"mqtt://a\"; discovery = { prefix = \"x\"; };",
-	    "broker = \"mqtt://a\"; discovery = { style = \"entity\"; };" },
+	    "broker = \"mqtt://a\"; discovery = { enabled = true; };",
+	    "broker = \"mqtt://a\"; discovery = { style = \"entity\"; };",
+	    "broker = \"mqtt://a\"; expiry = 5;",
+	    "broker = \"mqtt://a\"; user_properties = false;" },
 	  mqtts_equal },
 	{ "device = \"d\"; mqtt = { broker = \"mqtt://a\"; %s };",
 	  "username = \"u\";",
-	  { "username = \"v\";", "" },
+	  { "username = \"v\";", "", "username = \"u\"; compat = \"mqtt-io\";" },
+	  mqtts_equal },
+	{ "device = \"d\"; mqtt = { broker = \"mqtts://a\"; tls = { %s }; };",
+	  "ca_file = \"/etc/passwd\";",
+	  { "ca_file = \"/etc/group\";", "", "ca_file = \"/etc/passwd\"; verify = false;",
+	    "ca_file = \"/etc/passwd\"; alpn = \"m\";" },
 	  mqtts_equal },
 	{ "spool = { path = \"\"; %s };", "", { "max_size = \"1M\";" }, spools_equal },
 };
@@ -169,6 +197,31 @@ START_TEST(each_key_counts)
 		ck_assert_msg(!compare(groups[_i].template, groups[_i].keys, groups[_i].changed[i],
 				       groups[_i].equal),
 			      "equal in spite of: %s", groups[_i].changed[i]);
+}
+END_TEST
+
+/* replaced by another one of the same size; written anew in place */
+START_TEST(a_renewed_file_of_tls_is_a_change)
+{
+	static const char text[] =
+		"mqtt = { broker = \"mqtts://a\"; tls = { ca_file = \"ca\"; }; };";
+	struct settings *first, *again, *replaced, *rewritten;
+
+	text_write("ca", "one");
+	first = settings_of(text);
+	again = settings_of(text);
+	ck_assert(mqtts_equal(first, again));
+	text_write("new", "two");
+	ck_assert_int_eq(rename("new", "ca"), 0);
+	replaced = settings_of(text);
+	ck_assert(!mqtts_equal(first, replaced));
+	ck_assert_int_eq(truncate("ca", 2), 0);
+	rewritten = settings_of(text);
+	ck_assert(!mqtts_equal(replaced, rewritten));
+	settings_free(first);
+	settings_free(again);
+	settings_free(replaced);
+	settings_free(rewritten);
 }
 END_TEST
 
@@ -201,6 +254,7 @@ int main(void)
 	tcase_add_unchecked_fixture(tests, folder_enter, folder_leave);
 	tcase_add_loop_test(tests, the_same_is_equal, 0, (int)ARRAY_SIZE(groups));
 	tcase_add_loop_test(tests, each_key_counts, 0, (int)ARRAY_SIZE(groups));
+	tcase_add_test(tests, a_renewed_file_of_tls_is_a_change);
 	tcase_add_test(tests, an_outputs_line_is_only_its_line);
 	tcase_add_test(tests, the_order_of_channels_says_nothing);
 	suite_add_tcase(suite, tests);

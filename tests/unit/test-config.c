@@ -60,8 +60,12 @@ static const struct example root_examples[] = {
 	  "1: log_level: \"waring\" is not \"debug\", \"info\", \"notice\", \"warning\" or \"err\" "
 	  "(did you mean \"warning\"?)" },
 	{ "driver_dir = \"/usr/lib/iotd/drivers\";", "" },
-	{ "driver_dir = \"/opt\";", "1: driver_dir: \"/opt\" is not supported yet" },
+	{ "driver_dir = \"/opt\";", "" },
+	{ "driver_dir = \"\";", "1: driver_dir: must not be empty" },
+	{ "driver_dir = \"drivers\";", "1: driver_dir: \"drivers\" is no absolute path" },
 	{ "sensor = ();", "1: sensor: unknown key (did you mean \"sensors\"?)" },
+	{ "com = { };", "1: com: unknown key (did you mean \"commands\"?)" },
+	{ "co = { };", "1: co: unknown key" },
 	{ "xyzzy = 1;", "1: xyzzy: unknown key" },
 	{ "mqtt = 5;", "1: mqtt: must be a group, { … }, not a number" },
 	{ "sensors = { };", "1: sensors: must be a list, ( … ), not a group" },
@@ -116,6 +120,7 @@ static const struct example mqtt_examples[] = {
 	  "" },
 	{ MQTT("discovery = { enabled = false; prefix = \"homeassistant\"; style = \"entity\"; };"),
 	  "" },
+	{ MQTT("discovery = { enabled = true; style = \"device\"; }; format = \"value\";"), "" },
 
 	{ MQTT("broker = 5;"), "1: mqtt.broker: must be a list, ( … ), not a number" },
 	{ MQTT("broker = ( );"), "1: mqtt.broker: names no broker" },
@@ -146,7 +151,11 @@ static const struct example mqtt_examples[] = {
 	  "1: mqtt.broker: holds an \"@\": give user and password by username and password_file" },
 	{ MQTT("broker = \"unix:x\";"), "1: mqtt.broker: \"unix:x\" must name a socket by its "
 					"whole path: unix:/run/mosquitto.sock" },
-	{ MQTT("broker = \"mqtts://a\";"), "1: mqtt.broker: \"mqtts://a\" is not supported yet" },
+	{ MQTT("broker = \"mqtts://a\";"), "" },
+	{ MQTT("broker = [ \"mqtts://[::1]:8884\", \"mqtt://a\", \"unix:/s\" ];"), "" },
+	{ MQTT("broker = \"wss://a\";"),
+	  "1: mqtt.broker: \"wss://a\" is MQTT over a websocket, which libmosquitto does not have: "
+	  "use the broker's port for mqtt:// or mqtts://" },
 	{ MQTT("protocol = 3;"), "1: mqtt.protocol: must be 5, or 4 for MQTT 3.1.1" },
 	{ MQTT("protocol = \"5\";"), "1: mqtt.protocol: must be a whole number, not a string" },
 	{ MQTT("client_id = true;"),
@@ -174,7 +183,23 @@ static const struct example mqtt_examples[] = {
 	{ MQTT("format = \"jsn\";"),
 	  "1: mqtt.format: \"jsn\" is not \"json\", \"value\", \"senml\", \"cbor\", \"influx\" or "
 	  "\"sparkplug\" (did you mean \"json\"?)" },
-	{ MQTT("format = \"senml\";"), "1: mqtt.format: \"senml\" is not supported yet" },
+	{ MQTT("format = \"sparkplug\"; qos = 0; retain = false;"), "" },
+	{ MQTT("format = \"sparkplug\"; discovery = { enabled = false; }; compat = \"\";"), "" },
+	{ MQTT("format = \"sparkplug\";\nqos = 1;\nretain = true;"),
+	  "2: mqtt.qos: Sparkplug is sent at QoS 0: leave it out\n"
+	  "3: mqtt.retain: Sparkplug retains nothing: leave it out" },
+	{ MQTT("format = \"sparkplug\";") "\nsensors = ( { name = \"a\"; driver = \"file\"; "
+					  "path = \"/x\"; channel = \"c\";\n"
+					  "topic = \"a/b\";\nqos = 2;\nretain = true; } );",
+	  "3: sensors[0].topic: Sparkplug has topics of its own: leave it out\n"
+	  "4: sensors[0].qos: Sparkplug is sent at QoS 0: leave it out\n"
+	  "5: sensors[0].retain: Sparkplug retains nothing: leave it out" },
+	{ MQTT("format = \"sparkplug\";\ndiscovery = {\nenabled = true; };"),
+	  "3: mqtt.discovery.enabled: needs format = \"json\" or \"value\": Home Assistant reads "
+	  "no "
+	  "\"sparkplug\"" },
+	{ MQTT("compat = \"mqtt-io\";\nformat = \"sparkplug\";"),
+	  "2: mqtt.format: compat = \"mqtt-io\" has its own format: leave this out" },
 	{ MQTT("qos = 3;"), "1: mqtt.qos: 3 is out of range (0 to 2)" },
 	{ MQTT("qos = -1;"), "1: mqtt.qos: -1 is out of range (0 to 2)" },
 	{ MQTT("qos = 1.5;"), "1: mqtt.qos: must be a whole number, not one with decimals" },
@@ -193,37 +218,127 @@ static const struct example mqtt_examples[] = {
 	{ MQTT("reconnect_max = \"2d\";"),
 	  "1: mqtt.reconnect_max: \"2d\" is out of range (100ms to 1d)" },
 	{ MQTT("reconnect_min = \"61s\";"), "1: mqtt.reconnect_min: is longer than reconnect_max" },
-	{ MQTT("tls = { ca_file = \"/c\"; };"),
-	  "1: mqtt.tls.ca_file: \"/c\" is not supported yet" },
-	{ MQTT("tls = { alpn = \"m\"; };"), "1: mqtt.tls.alpn: \"m\" is not supported yet" },
-	{ MQTT("tls = { verify = false; };"), "1: mqtt.tls.verify: not supported yet" },
-	{ MQTT("tls = { verfy = true; };"),
-	  "1: mqtt.tls.verfy: unknown key (did you mean \"verify\"?)" },
-	{ MQTT("tls = {\ncert_file = \"/c\"; };"),
-	  "2: mqtt.tls.cert_file: \"/c\" is not supported yet" },
-	{ MQTT("tls = {\nkey_file = \"/c\"; };"),
-	  "1: mqtt.tls: key_file without cert_file\n"
-	  "2: mqtt.tls.key_file: \"/c\" is not supported yet" },
-	{ MQTT("tls = {\npsk_file = \"/c\"; key_file = 5; };"),
-	  "1: mqtt.tls: psk_identity and psk_file go together\n"
-	  "2: mqtt.tls.key_file: must be a string in quotes, not a number\n"
-	  "2: mqtt.tls.psk_file: \"/c\" is not supported yet" },
-	{ MQTT("tls = { psk_identity = \"i\"; psk_file = \"/c\"; };"),
-	  "1: mqtt.tls.psk_identity: \"i\" is not supported yet\n"
-	  "1: mqtt.tls.psk_file: \"/c\" is not supported yet" },
-	{ MQTT("discovery = { enabled = true; };"),
-	  "1: mqtt.discovery.enabled: not supported yet" },
+	{ MQTT("discovery = {\nenabled = true; prefix = \"a/b\"; }; topic = \"a/b\";"),
+	  "2: mqtt.discovery.prefix: is mqtt.topic too: our status would be taken for Home "
+	  "Assistant's" },
 	{ MQTT("discovery = { prefix = \"\"; };"), "1: mqtt.discovery.prefix: must not be empty" },
 	{ MQTT("discovery = { style = \"devic\"; };"),
 	  "1: mqtt.discovery.style: \"devic\" is not \"device\" or \"entity\" (did you mean "
 	  "\"device\"?)" },
-	{ MQTT("compat = \"mqtt-io\";"), "1: mqtt.compat: \"mqtt-io\" is not supported yet" },
-	{ MQTT("expiry = \"1m\";"), "1: mqtt.expiry: \"1m\" is not supported yet" },
+	{ MQTT("compat = \"mqtt-io\";"), "" },
+	{ MQTT("compat = \"mqtt-io\"; format = \"value\";"), "" },
+	{ MQTT("compat = \"mqtt-io\"; format = \"json\";"),
+	  "1: mqtt.format: compat = \"mqtt-io\" has its own format: leave this out" },
+	{ MQTT("compat = \"mqttio\";"),
+	  "1: mqtt.compat: \"mqttio\" is not \"\" or \"mqtt-io\" (did you mean \"mqtt-io\"?)" },
+	{ MQTT("expiry = \"1m\"; user_properties = false;"), "" },
+	{ MQTT("expiry = \"36500d\";"), "" },
+	{ MQTT("expiry = \"soon\"; user_properties = 1;"),
+	  "1: mqtt.expiry: \"soon\" is no duration (write \"250ms\", \"10s\", \"5m\")\n"
+	  "1: mqtt.user_properties: must be true or false, not a number" },
 };
 
 START_TEST(keys_of_mqtt)
 {
 	EXPECT_ALL(mqtt_examples);
+}
+END_TEST
+
+#define TLS(body)  MQTT("broker = \"mqtts://a\"; tls = {\n" body " };")
+#define NOTHING	   "1: mqtt.tls: no broker is mqtts://, so nothing would be encrypted"
+#define UNREADABLE ": cannot read \"/no/where\": No such file or directory"
+
+/* "cert" and "both" are there, the latter with its key */
+static const struct example tls_examples[] = {
+	{ TLS(""), "" },
+	{ TLS("ca_file = \"cert\"; alpn = \"mqtt\"; verify = false;"), "" },
+	{ TLS("cert_file = \"cert\"; key_file = \"both\";"), "" },
+	{ TLS("cert_file = \"both\";"), "" },
+	{ TLS("psk_identity = \"i\"; psk_file = \"cert\";"), "" },
+	{ TLS("verfy = true;"), "2: mqtt.tls.verfy: unknown key (did you mean \"verify\"?)" },
+	{ TLS("verify = 1;"), "2: mqtt.tls.verify: must be true or false, not a number" },
+
+	{ MQTT("tls = { };"), "" },
+	{ MQTT("tls = { verify = true; ca_file = \"\"; };"), "" },
+	{ MQTT("tls = { ca_file = \"cert\"; };"), NOTHING },
+	{ MQTT("tls = { alpn = \"m\"; };"), NOTHING },
+	{ MQTT("tls = { psk_identity = \"i\"; };"), NOTHING },
+	{ MQTT("tls = { verify = false; };"), NOTHING },
+	{ MQTT("broker = [ \"mqtt://a\", \"unix:/s\" ]; tls = { verify = false; };"), NOTHING },
+	{ MQTT("broker = [ \"mqtt://a\", \"mqtts://b\" ]; tls = { verify = false; };"), "" },
+	{ MQTT("broker = 5; tls = { verify = false; };"),
+	  "1: mqtt.broker: must be a list, ( … ), not a number" },
+	{ MQTT("broker = [ \"mqtt://\" ]; tls = { verify = false; };"),
+	  "1: mqtt.broker[0]: \"mqtt://\" has no host" },
+
+	{ TLS("ca_file = \"/no/where\";"), "2: mqtt.tls.ca_file" UNREADABLE },
+	{ TLS("cert_file = \"both\"; key_file = \"/no/where\";"),
+	  "2: mqtt.tls.key_file" UNREADABLE },
+	{ TLS("cert_file = \"/no/where\";"), "2: mqtt.tls.cert_file" UNREADABLE },
+	{ TLS("psk_identity = \"i\";\npsk_file = \"/no/where\";"),
+	  "3: mqtt.tls.psk_file" UNREADABLE },
+	{ TLS("ca_file = \"/\";"), "2: mqtt.tls.ca_file: cannot read \"/\": Is a directory" },
+	{ TLS("ca_file = \"/dev/null\";"),
+	  "2: mqtt.tls.ca_file: cannot read \"/dev/null\": Invalid argument" },
+
+	{ TLS("key_file = \"both\";"), "2: mqtt.tls.key_file: is of no use without cert_file" },
+	{ TLS("cert_file = \"cert\";"),
+	  "1: mqtt.tls.key_file: is missing, and \"cert\" holds no key" },
+	{ TLS("psk_identity = \"i\";"), "1: mqtt.tls.psk_file: is missing: psk_identity needs it" },
+	{ TLS("psk_file = \"cert\";"), "1: mqtt.tls.psk_identity: is missing: psk_file needs it" },
+	{ TLS("psk_identity = \"i\"; psk_file = \"cert\";\nca_file = \"cert\";\nkey_file = "
+	      "\"both\";"),
+	  "3: mqtt.tls.ca_file: is of no use with a PSK: there are no certificates then\n"
+	  "4: mqtt.tls.key_file: is of no use with a PSK: there are no certificates then" },
+};
+
+START_TEST(keys_of_tls)
+{
+	char text[512];
+
+	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+	text_write("cert", "-----BEGIN CERTIFICATE-----\n");
+	text_write("both", "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n");
+	EXPECT_ALL(tls_examples);
+	(void)snprintf(text, sizeof(text), TLS("alpn = \"%0256d\";"), 0);
+	expect(text, "2: mqtt.tls.alpn: is longer than 255 bytes");
+	(void)snprintf(text, sizeof(text), TLS("psk_identity = \"%0129d\"; psk_file = \"cert\";"),
+		       0);
+	expect(text, "2: mqtt.tls.psk_identity: is longer than 128 bytes");
+}
+END_TEST
+
+/* what the file does not say is taken from there, and what it says is not */
+START_TEST(credentials_are_files_of_tls)
+{
+	struct settings *set;
+	char faults[128];
+
+	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+	text_write("tls-ca", "a");
+	text_write("tls-cert", "b");
+	text_write("tls-key", "c");
+	text_write("tls-psk", "d");
+	text_write("mine", "e");
+	set = settings_of(TLS("ca_file = \"mine\";"));
+	ck_assert_str_eq(set->mqtt.tls.ca_file, "mine");
+	ck_assert_str_eq(strrchr(set->mqtt.tls.cert_file, '/'), "/tls-cert");
+	ck_assert_str_eq(strrchr(set->mqtt.tls.key_file, '/'), "/tls-key");
+	ck_assert_ptr_null(set->mqtt.tls.psk_file);
+	settings_free(set);
+	set = settings_of(TLS("psk_identity = \"i\";"));
+	ck_assert_str_eq(strrchr(set->mqtt.tls.psk_file, '/'), "/tls-psk");
+	ck_assert_ptr_null(set->mqtt.tls.ca_file);
+	ck_assert_ptr_null(set->mqtt.tls.cert_file);
+	settings_free(set);
+	set = settings_of(MQTT("broker = \"mqtt://a\";")); /* they may be there for another one */
+	ck_assert_ptr_null(set->mqtt.tls.ca_file);
+	settings_free(set);
+	ck_assert_int_eq(unlink("tls-key"), 0);
+	ck_assert_int_eq(mkdir("tls-key", 0700), 0);
+	(void)snprintf(faults, sizeof(faults),
+		       "2: mqtt.tls: cannot read \"%s/tls-key\": Is a directory", folder);
+	expect(MQTT("broker = \"mqtts://a\";\ntls = { cert_file = \"mine\"; };"), faults);
 }
 END_TEST
 
@@ -249,13 +364,16 @@ static const struct example group_examples[] = {
 	  "1: commands.allow[0]: \"pong\" is not \"ping\", \"list\", \"stats\", \"read\", \"set\", "
 	  "\"pulse\", "
 	  "\"toggle\", \"interval\", \"reload\" or \"count\" (did you mean \"ping\"?)" },
-	{ "commands = { allow = [ \"ping\",\n\"reload\",\n\"count\" ]; };",
-	  "3: commands.allow[2]: \"count\" is not supported yet" },
+	{ "commands = { allow = [ \"ping\",\n\"reload\",\n\"count\" ]; };", "" },
 	{ "stats = { interval = \"1h\"; textfile = \"\"; };", "" },
 	{ "stats = { interval = \"10ms\"; };",
 	  "1: stats.interval: \"10ms\" is out of range (100ms to 1d)" },
-	{ "stats = { textfile = \"/x.prom\"; };",
-	  "1: stats.textfile: \"/x.prom\" is not supported yet" },
+	{ "stats = { textfile = \"/no/such/folder/x.prom\"; };", "" }, /* it may come */
+	{ "stats = {\ntextfile = \"x.prom\"; };",
+	  "2: stats.textfile: \"x.prom\" is no absolute path (\"\" writes none)" },
+	{ "stats = { textfile = \"/var/lib/\"; };",
+	  "1: stats.textfile: \"/var/lib/\" is a folder: name a file in it, such as "
+	  "\"iotd.prom\"" },
 	{ "i2c = ( { bus = \"i2c-1\"; path = \"/dev/i2c-1\"; timeout = \"100ms\"; retries = 1; } "
 	  ");",
 	  "" },
@@ -286,6 +404,12 @@ END_TEST
 #define I2C_SENSOR(body)                                                                           \
 	"sensors = ( { name = \"a\"; driver = \"bme280\"; bus = \"i2c-1\"; " body " } );"
 
+#define GAIN_SENSOR(gain)                                                                          \
+	"sensors = ( { name = \"a\"; driver = \"veml7700\"; bus = \"i2c-1\"; gain = " gain "; } "  \
+	");"
+#define LIGHT_SENSOR(body)                                                                         \
+	"sensors = ( { name = \"a\"; driver = \"tsl2561\"; bus = \"i2c-1\"; " body " } );"
+
 static const struct example sensor_examples[] = {
 	{ FILE_SENSOR(""), "" },
 	{ FILE_SENSOR("interval = \"1ms\"; retries = 0; window = \"10s\"; aggregate = \"median\"; "
@@ -315,8 +439,6 @@ static const struct example sensor_examples[] = {
 	  "1: sensors[0].name: \"a b\" is no name: 1 to 64 of the characters A-Z a-z 0-9 _ -" },
 	{ "sensors = ( { name = \"a\"; driver = \"bmp820\"; } );",
 	  "1: sensors[0].driver: \"bmp820\" is no driver (did you mean \"bmp280\"?)" },
-	{ "sensors = ( { name = \"a\"; driver = \"vl6180x\"; bus = \"i2c-1\"; } );",
-	  "1: sensors[0].driver: \"vl6180x\" is not supported yet" },
 	{ "sensors = ( { name = \"a\"; driver = \"xyzzy\"; adress = 1; offset = 1;\n"
 	  "path = \"/x\"; oversampling = 2; t = { }; colour = 1; intervall = 5; qos = 7; } );",
 	  "1: sensors[0].driver: \"xyzzy\" is no driver (iotd --list-drivers shows them)\n"
@@ -326,8 +448,6 @@ static const struct example sensor_examples[] = {
 	  "2: sensors[0].intervall: unknown key (did you mean \"interval\"?)" },
 	{ "sensors = ( { name = \"a\"; colour = 1; } );",
 	  "1: sensors[0].driver: is missing\n1: sensors[0].colour: unknown key" },
-	{ "sensors = ( { name = \"a\"; driver = \"register\"; init = 1; } );",
-	  "1: sensors[0].driver: \"register\" is not supported yet" },
 	{ "sensors = ( { name = \"a\"; driver = 5; } );",
 	  "1: sensors[0].driver: must be a string in quotes, not a number" },
 	{ FILE_SENSOR("interval = \"10 s\";"),
@@ -391,6 +511,23 @@ static const struct example sensor_examples[] = {
 	  "1: sensors[0].adress: unknown key (did you mean \"address\"?)" },
 	{ I2C_SENSOR("oversampling = 3;"),
 	  "1: sensors[0].oversampling: 3 is not 1, 2, 4, 8 or 16" },
+	{ LIGHT_SENSOR("gain = 16; integration_time = \"101ms\";"), "" },
+	{ LIGHT_SENSOR("integration_time = \"0.402s\";"), "" },
+	{ LIGHT_SENSOR("integration_time = 0.0137;"), "" },
+	{ LIGHT_SENSOR("gain = 4; integration_time = \"100ms\";"),
+	  "1: sensors[0].gain: 4 is not 1 or 16\n"
+	  "1: sensors[0].integration_time: \"100ms\" is not \"13.7ms\", \"101ms\" or \"402ms\"" },
+	{ LIGHT_SENSOR("integration_time = \"402\";"),
+	  "1: sensors[0].integration_time: \"402s\" is not \"13.7ms\", \"101ms\" or \"402ms\"" },
+	{ LIGHT_SENSOR("integration_time = \"long\";"),
+	  "1: sensors[0].integration_time: \"long\" is no duration (write \"250ms\", \"10s\", "
+	  "\"5m\")" },
+	{ LIGHT_SENSOR("gain = 1.5;"),
+	  "1: sensors[0].gain: must be a whole number, not one with decimals" },
+	{ GAIN_SENSOR("0.25"), "" },
+	{ GAIN_SENSOR("2"), "" },
+	{ GAIN_SENSOR("0.5"), "1: sensors[0].gain: 0.5 is not 0.125, 0.25, 1 or 2" },
+	{ GAIN_SENSOR("\"1\""), "1: sensors[0].gain: must be a number, not a string" },
 	{ I2C_SENSOR("oversamplin = 4;"),
 	  "1: sensors[0].oversamplin: unknown key (did you mean \"oversampling\"?)" },
 	{ I2C_SENSOR("temprature = { };"),
@@ -453,6 +590,15 @@ static const struct example line_examples[] = {
 					"\"rising\" or \"falling\" (did you mean \"rising\"?)" },
 	{ INPUT("debounce = \"2h\";"), "1: inputs[0].debounce: \"2h\" is out of range (0s to 1h)" },
 	{ INPUT("count = true; interval = \"60s\"; scale = 0.2794; unit = \"mm\";"), "" },
+	{ INPUT("count = true; frequency = true;"), "" },
+	{ INPUT("on_time = true; interval = \"10s\";"), "" },
+	{ INPUT("on_time = true; count = true;"),
+	  "1: inputs[0].on_time: a counter has no state: count and on_time exclude each other" },
+	{ INPUT("edge = \"rising\";\non_time = true;"),
+	  "2: inputs[0].on_time: needs edge = \"both\"" },
+	{ INPUT("on_time = true;\nscale = 2;\nfrequency = true;"),
+	  "2: inputs[0].scale: only a counter has it: count = true is missing\n"
+	  "3: inputs[0].frequency: only a counter has it: count = true is missing" },
 	{ INPUT("count = true; unit = \"12345678901234\";"),
 	  "1: inputs[0].unit: is longer than 13 bytes" },
 	{ INPUT("interval = \"60s\";\nscale = 1;\nunit = \"mm\";"),
@@ -571,6 +717,7 @@ START_TEST(defaults)
 	ck_assert_int_eq(set->mqtt.reconnect_min_us, USEC_PER_SEC);
 	ck_assert_int_eq(set->mqtt.reconnect_max_us, 60 * USEC_PER_SEC);
 	ck_assert_int_eq(set->mqtt.expiry_us, 0);
+	ck_assert(set->mqtt.user_properties);
 	ck_assert_str_eq(set->mqtt.discovery_prefix, "homeassistant");
 	ck_assert_str_eq(set->mqtt.discovery_style, "device");
 	ck_assert_str_eq(set->mqtt.compat, "");
@@ -595,22 +742,57 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* what systemd says, what the file says, and the spool's path then */
+/* what config_check() says of a textfile; each of these is fine for config_load() */
 static const struct {
-	const char *state_directory, *text, *path;
-} spool_paths[] = {
-	{ NULL, "", "/var/lib/iotd/spool.db" },
-	{ "/var/lib/iotd", "", "/var/lib/iotd/spool.db" },
-	{ "/var/lib/iotd/attic", "", "/var/lib/iotd/attic/spool.db" },
-	{ "/var/lib/iotd/attic:/var/lib/other", "spool = { max_size = \"1M\"; };",
-	  "/var/lib/iotd/attic/spool.db" },
-	{ "/var/lib/iotd/attic", "spool = { path = \"\"; };", "" },
-	{ "/var/lib/iotd/attic", "spool = { path = \"/x.db\"; };", "/x.db" },
-	{ "", "", "/var/lib/iotd/spool.db" },
-	{ "relative", "", "/var/lib/iotd/spool.db" },
+	const char *path, *fault;
+} looked_at[] = {
+	{ "/tmp/x.prom", NULL },
+	{ "/x.prom", NULL },
+	{ "/no/such/x.prom", "t.conf:2: stats.textfile: there must be a folder \"/no/such\": No "
+			     "such file or directory" },
+	{ "/dev/null/x.prom", "t.conf:2: stats.textfile: \"/dev/null\" is no folder" },
+	{ "/tmp", "t.conf:2: stats.textfile: \"/tmp\" is there and no regular file" },
+	{ "/dev/null", "t.conf:2: stats.textfile: \"/dev/null\" is there and no regular file" },
 };
 
-START_TEST(an_instance_has_a_spool_of_its_own)
+START_TEST(who_checks_is_told_of_a_missing_folder_which_a_start_does_not_mind)
+{
+	struct settings *set = NULL;
+	struct config_faults faults;
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "stats = {\ntextfile = \"%s\"; };", looked_at[_i].path);
+	settings_free(settings_of(text));
+	ck_assert_int_eq(config_check(&set, "t.conf", &faults), looked_at[_i].fault ? -EBADMSG : 0);
+	ck_assert_uint_eq(faults.count, looked_at[_i].fault != NULL);
+	if (looked_at[_i].fault)
+		ck_assert_str_eq(faults.lines[0], looked_at[_i].fault);
+	else
+		ck_assert_str_eq(set->stats.textfile, looked_at[_i].path);
+	config_faults_free(&faults);
+	settings_free(set);
+}
+END_TEST
+
+/* what systemd says, what the file says, the spool's path then, and where counts are */
+static const struct {
+	const char *state_directory, *text, *path, *directory;
+} spool_paths[] = {
+	{ NULL, "", "/var/lib/iotd/spool.db", "/var/lib/iotd" },
+	{ "/var/lib/iotd", "", "/var/lib/iotd/spool.db", "/var/lib/iotd" },
+	{ "/var/lib/iotd/attic", "", "/var/lib/iotd/attic/spool.db", "/var/lib/iotd/attic" },
+	{ "/var/lib/iotd/attic:/var/lib/other", "spool = { max_size = \"1M\"; };",
+	  "/var/lib/iotd/attic/spool.db", "/var/lib/iotd/attic" },
+	{ "/var/lib/iotd/attic", "spool = { path = \"\"; };", "", "/var/lib/iotd/attic" },
+	{ "/var/lib/iotd/attic", "spool = { path = \"/x.db\"; };", "/x.db", "/var/lib/iotd/attic" },
+	{ NULL, "spool = { path = \"/data/iotd/x.db\"; };", "/data/iotd/x.db", "/data/iotd" },
+	{ NULL, "spool = { path = \"/x.db\"; };", "/x.db", "" },
+	{ NULL, "spool = { path = \"\"; };", "", "/var/lib/iotd" },
+	{ "", "", "/var/lib/iotd/spool.db", "/var/lib/iotd" },
+	{ "relative", "", "/var/lib/iotd/spool.db", "/var/lib/iotd" },
+};
+
+START_TEST(an_instance_has_a_spool_and_counts_of_its_own)
 {
 	struct settings *set;
 
@@ -618,6 +800,7 @@ START_TEST(an_instance_has_a_spool_of_its_own)
 		ck_assert_int_eq(setenv("STATE_DIRECTORY", spool_paths[_i].state_directory, 1), 0);
 	set = settings_of(spool_paths[_i].text);
 	ck_assert_str_eq(set->spool.path, spool_paths[_i].path);
+	ck_assert_str_eq(set->state_directory, spool_paths[_i].directory);
 	settings_free(set);
 }
 END_TEST
@@ -802,7 +985,11 @@ START_TEST(files_that_are_installed)
 		"conf/iotd.conf",
 		"conf/examples/minimal.conf",
 		"conf/examples/greenhouse.conf",
+		"conf/examples/meters.conf",
 		"conf/examples/gateway.conf",
+		"conf/examples/weather-station.conf",
+		"conf/examples/power-meter.conf",
+		"conf/examples/cold-store.conf",
 	};
 	char path[PATH_MAX], *faults;
 
@@ -826,12 +1013,18 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, keys_of_the_file);
 	tcase_add_test(tests, keys_of_mqtt);
+	tcase_add_test(tests, keys_of_tls);
+	tcase_add_test(tests, credentials_are_files_of_tls);
 	tcase_add_test(tests, keys_of_small_groups);
 	tcase_add_test(tests, keys_of_sensors);
 	tcase_add_test(tests, keys_of_lines);
 	tcase_add_test(tests, checks_across_sections);
 	tcase_add_test(tests, defaults);
-	tcase_add_loop_test(tests, an_instance_has_a_spool_of_its_own, 0, ARRAY_SIZE(spool_paths));
+	tcase_add_loop_test(tests, an_instance_has_a_spool_and_counts_of_its_own, 0,
+			    ARRAY_SIZE(spool_paths));
+	tcase_add_loop_test(tests,
+			    who_checks_is_told_of_a_missing_folder_which_a_start_does_not_mind, 0,
+			    ARRAY_SIZE(looked_at));
 	tcase_add_test(tests, sensors_as_structs);
 	tcase_add_test(tests, lines_as_structs);
 	tcase_add_test(tests, includes_are_relative_to_their_file);

@@ -272,6 +272,65 @@ START_TEST(a_file_that_is_replaced_is_read_anew)
 }
 END_TEST
 
+/* whatever way a path leads elsewhere, the next reading knows */
+START_TEST(of_two_that_read_a_file_each_knows_that_it_was_replaced)
+{
+	struct source *first;
+
+	put_text(path, "1");
+	assert_reads(1);
+	first = take_ptr(source);
+	assert_reads(1);
+	put_text(other, "2");
+	ck_assert_int_eq(rename(other, path), 0);
+	assert_reads(2);
+	source = source_free(source);
+	source = first;
+	assert_reads(2);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_replaced_is_read_anew)
+{
+	char inside[96], away[96];
+
+	ck_assert_int_eq(mkdir(other, 0700), 0);
+	(void)snprintf(inside, sizeof(inside), "%s/value", other);
+	(void)snprintf(away, sizeof(away), "%s-away", other);
+	put_text(inside, "1");
+	options[PATH].string = inside;
+	assert_reads(1);
+	assert_reads(1);
+	ck_assert_int_eq(rename(other, away), 0);
+	ck_assert_int_eq(mkdir(other, 0700), 0);
+	put_text(inside, "2");
+	assert_reads(2);
+	ck_assert_int_eq(unlink(inside), 0);
+	ck_assert_int_eq(rename(away, other), 0);
+	assert_reads(1);
+	ck_assert_int_eq(unlink(inside), 0);
+	ck_assert_int_eq(rmdir(other), 0);
+}
+END_TEST
+
+START_TEST(a_link_that_is_turned_is_read_anew)
+{
+	char turned[96];
+
+	(void)snprintf(turned, sizeof(turned), "%s-link", other);
+	put_text(path, "1");
+	put_text(other, "2");
+	ck_assert_int_eq(symlink(path, turned), 0);
+	options[PATH].string = turned;
+	assert_reads(1);
+	assert_reads(1);
+	ck_assert_int_eq(unlink(turned), 0);
+	ck_assert_int_eq(symlink(other, turned), 0);
+	assert_reads(2);
+	ck_assert_int_eq(unlink(turned), 0);
+}
+END_TEST
+
 START_TEST(a_file_that_is_gone_comes_back)
 {
 	put_text(path, "1");
@@ -393,6 +452,9 @@ int main(void)
 	tcase_add_test(tests, a_huge_file_costs_nothing);
 	tcase_add_test(tests, a_file_that_is_rewritten_is_read_anew);
 	tcase_add_test(tests, a_file_that_is_replaced_is_read_anew);
+	tcase_add_test(tests, of_two_that_read_a_file_each_knows_that_it_was_replaced);
+	tcase_add_test(tests, a_folder_that_is_replaced_is_read_anew);
+	tcase_add_test(tests, a_link_that_is_turned_is_read_anew);
 	tcase_add_test(tests, a_file_that_is_gone_comes_back);
 	tcase_add_test(tests, a_file_that_becomes_a_fifo_is_refused);
 	tcase_add_test(tests, a_folder_and_a_device_are_refused);

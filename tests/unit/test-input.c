@@ -57,6 +57,8 @@ static struct {
 	char words[512]; /* "online on off offline " */
 	int states;
 	int64_t time_us;
+	int readings;
+	double since_start, total;
 	char logs[1024];
 } told;
 
@@ -166,7 +168,28 @@ static void on_state(struct device_events *events, const struct state *state)
 	told.time_us = state->time_us;
 }
 
-static struct device_events events = { .status = on_status, .state = on_state };
+static void on_count(struct device_events *events, const struct input_settings *of,
+		     const struct reading *reading)
+{
+	(void)events;
+	ck_assert_ptr_eq(of, &settings);
+	ck_assert_str_eq(reading->values[0].channel->name, "since_start");
+	ck_assert_str_eq(reading->values[0].channel->unit, "s");
+	told.readings++;
+	told.since_start = reading->values[0].number;
+	told.total = -1;
+	if (reading->count == 1)
+		return;
+	ck_assert_str_eq(reading->values[1].channel->name, "total");
+	told.total = reading->values[1].number;
+}
+
+static void on_counted(struct device_events *events)
+{
+	(void)events;
+}
+
+static struct device_events events = { .count = on_count, .status = on_status, .state = on_state };
 static struct device_parts parts = { .events = &events, .stats = &stats };
 
 void log_event(int level, const struct log_fields *fields, const char *format, ...)
@@ -189,6 +212,7 @@ static void set_up_parts(void)
 	ck_assert_int_eq(workers_new(&workers, reactor, "work", 4), 0);
 	ck_assert_int_eq(worker_key_new(&key, workers, 0), 0);
 	parts.reactor = reactor;
+	events.counted = NULL;
 	memset(&told, 0, sizeof(told));
 	memset(&stats, 0, sizeof(stats));
 	memset(&fake, 0, sizeof(fake));
@@ -289,6 +313,25 @@ START_TEST(an_edge_has_the_kernels_time)
 }
 END_TEST
 
+START_TEST(what_is_known_of_it_has_the_time_of_its_state)
+{
+	struct device_info info;
+
+	start();
+	put_edge(true, now_us() - 5 * SECOND);
+	run_for(1);
+	input_info(input, &info);
+	ck_assert_int_eq(info.state, true);
+	ck_assert_int_eq(info.state_us, told.time_us);
+	fake.line.request_error = -ENOENT;
+	fake_line_end_chip(&fake.line);
+	run_for(1);
+	input_info(input, &info);
+	ck_assert_int_eq(info.state, -1);
+	ck_assert_int_eq(info.state_us, 0);
+}
+END_TEST
+
 START_TEST(a_burst_is_told_whole_and_in_order)
 {
 	start();
@@ -365,6 +408,136 @@ START_TEST(a_loss_is_logged_when_it_begins_and_when_it_ends)
 	put_edge(true, now_us());
 	run_for(1);
 	ck_assert_ptr_nonnull(strstr(told.logs, "edges are lost:"));
+}
+END_TEST
+
+/* --- on_time -------------------------------------------------------------------------------- */
+
+/* the line is taken, and its level known, a microsecond before this returns */
+static void start_on_time(bool on)
+{
+	settings.edge = EDGE_BOTH;
+	settings.on_time = true;
+	settings.interval_us = 60 * SECOND;
+	fake.line.level = on;
+	make();
+	run_for(1);
+}
+
+static void assert_on_time(double seconds)
+{
+	struct count count;
+	bool is_whole;
+
+	ck_assert_int_eq(input_count(input, &count, &is_whole), 0);
+	ck_assert_int_eq(count.kind, COUNT_ON_TIME);
+	ck_assert_double_eq_tol((double)count.run / 1e6, seconds, 1e-9);
+}
+
+START_TEST(on_time_is_from_edge_to_edge)
+{
+	start_on_time(false);
+	ck_assert_int_eq(told.readings, 1);
+	run_for(10 * SECOND);
+	put_edge(true, reactor_monotonic(reactor) - 300 * MSEC); /* it is read a little later */
+	run_for(5 * SECOND);
+	put_edge(false, reactor_monotonic(reactor) - 100 * MSEC);
+	run_for(SECOND);
+	assert_on_time(5.2);
+	run_for(60 * SECOND);
+	ck_assert_double_eq_tol(told.since_start, 5.2, 1e-9);
+	ck_assert_double_eq_tol(told.total, 5.2, 1e-9);
+}
+END_TEST
+
+START_TEST(a_line_that_is_on_at_the_start_counts_from_there)
+{
+	start_on_time(true);
+	run_for(90 * SECOND - 1);
+	assert_on_time(90);
+	run_for(3600 * SECOND - 90 * SECOND);
+	ck_assert_int_eq(told.readings, 61);
+	ck_assert_double_eq_tol(told.total, 3560 - 7e-6,
+				1e-9);		    /* readings are on a grid of their own */
+	put_edge(true, reactor_monotonic(reactor)); /* the same once more: nothing new */
+	run_for(SECOND);
+	put_edge(false, reactor_monotonic(reactor));
+	run_for(60 * SECOND);
+	assert_on_time(3601);
+}
+END_TEST
+
+START_TEST(on_time_stops_when_the_chip_is_gone)
+{
+	struct count count;
+	bool is_whole;
+
+	start_on_time(true);
+	run_for(10 * SECOND - 1);
+	fake.line.request_error = -ENOENT;
+	fake_line_end_chip(&fake.line);
+	run_for(100 * SECOND);
+	assert_on_time(10);
+	fake.line.request_error = 0;
+	run_for(10 * SECOND); /* it is back within that, and on */
+	ck_assert_int_eq(input_count(input, &count, &is_whole), 0);
+	ck_assert_uint_ge(count.run, 10 * SECOND);
+	ck_assert_uint_le(count.run, 20 * SECOND);
+	run_for(60 * SECOND);
+	assert_on_time(60 + (double)count.run / 1e6);
+}
+END_TEST
+
+START_TEST(on_time_stands_still_while_the_host_sleeps)
+{
+	start_on_time(true);
+	run_for(10 * SECOND - 1);
+	reactor_set_slept(reactor, 3600 * SECOND);
+	run_for(3600 * SECOND); /* which the host slept through */
+	assert_on_time(10);
+	run_for(5 * SECOND);
+	put_edge(false, reactor_monotonic(reactor));
+	run_for(1);
+	assert_on_time(15);
+}
+END_TEST
+
+START_TEST(on_time_goes_on_from_what_was_kept)
+{
+	static const struct count kept = {
+		.kind = COUNT_ON_TIME, .start = 100, .amount = 20 * SECOND, .run = 7 * SECOND
+	};
+	double before;
+
+	events.counted = on_counted;
+	start_on_time(true);
+	ck_assert_int_eq(told.readings, 0);
+	input_restore(input, &kept, true); /* as at a reload that made it anew */
+	ck_assert_int_eq(told.readings, 1);
+	ck_assert_double_eq_tol(told.total, 120 + 1e-6, 1e-9);
+	ck_assert_double_eq_tol(told.since_start, 7 + 1e-6, 1e-9);
+	run_for(5 * SECOND);
+	ck_assert_int_eq(input_set_total(input, 1000, &before), 0);
+	ck_assert_double_eq_tol(before, 125 + 1e-6, 1e-9);
+	ck_assert_double_eq_tol(told.total, 1000, 1e-9);
+	ck_assert_double_eq_tol(told.since_start, 12 + 1e-6, 1e-9);
+	run_for(3 * SECOND);
+	put_edge(false, reactor_monotonic(reactor));
+	run_for(60 * SECOND);
+	ck_assert_double_eq_tol(told.total, 1003, 1e-9);
+}
+END_TEST
+
+START_TEST(an_input_that_counts_nothing_says_so)
+{
+	struct count count;
+	bool is_whole;
+	double before;
+
+	start();
+	ck_assert_int_eq(input_count(input, &count, &is_whole), -ENOTSUP);
+	ck_assert_int_eq(input_set_total(input, 1, &before), -ENOTSUP);
+	ck_assert_int_eq(told.readings, 0);
 }
 END_TEST
 
@@ -582,11 +755,26 @@ static TCase *edge_cases(void)
 	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
 	tcase_add_loop_test(cases, it_tells_its_state_at_the_start, 0, 2);
 	tcase_add_test(cases, an_edge_has_the_kernels_time);
+	tcase_add_test(cases, what_is_known_of_it_has_the_time_of_its_state);
 	tcase_add_test(cases, a_burst_is_told_whole_and_in_order);
 	tcase_add_test(cases, each_edge_of_one_direction_is_told);
 	tcase_add_loop_test(cases, lost_edges_are_counted_and_the_level_is_read_anew, 0,
 			    (int)ARRAY_SIZE(gaps));
 	tcase_add_test(cases, a_loss_is_logged_when_it_begins_and_when_it_ends);
+	return cases;
+}
+
+static TCase *on_time_cases(void)
+{
+	TCase *cases = tcase_create("on_time");
+
+	tcase_add_checked_fixture(cases, set_up_virtual, tear_down);
+	tcase_add_test(cases, on_time_is_from_edge_to_edge);
+	tcase_add_test(cases, a_line_that_is_on_at_the_start_counts_from_there);
+	tcase_add_test(cases, on_time_stops_when_the_chip_is_gone);
+	tcase_add_test(cases, on_time_stands_still_while_the_host_sleeps);
+	tcase_add_test(cases, on_time_goes_on_from_what_was_kept);
+	tcase_add_test(cases, an_input_that_counts_nothing_says_so);
 	return cases;
 }
 
@@ -623,6 +811,7 @@ int main(void)
 	Suite *suite = suite_create("input");
 
 	suite_add_tcase(suite, edge_cases());
+	suite_add_tcase(suite, on_time_cases());
 	suite_add_tcase(suite, failure_cases());
 	suite_add_tcase(suite, hang_cases());
 	return suite_run(suite);

@@ -9,6 +9,7 @@
 
 #include "fixture.h"
 
+#include "iotd/memory.h"
 #include "iotd/model.h"
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -151,6 +152,48 @@ END_TEST
 
 /* --- words ---------------------------------------------------------------------------------- */
 
+/* of the smallest and the largest of a size that is kept, and of one that is not */
+START_TEST(kept_memory_serves_the_next_message)
+{
+	static const size_t lengths[] = { 1, 31, 32, 33, 150, 1000 };
+	char payload[1000];
+	struct message *message, *next;
+
+	memset(payload, 'x', sizeof(payload));
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		ck_assert_int_eq(message_new(&message, "t/a", "1", lengths[i] > 1), 0);
+		message_keep_freed(true);
+		ck_assert_ptr_null(message_free(message));
+		ck_assert_int_eq(message_new(&next, "t/b", payload, lengths[i]), 0);
+		ck_assert_str_eq(next->topic, "t/b");
+		ck_assert_uint_eq(next->length, lengths[i]);
+		ck_assert_mem_eq(next->payload, payload, lengths[i]);
+		ck_assert_int_eq(next->row, 0);
+		ck_assert_ptr_null(next->next);
+		(void)message_free(next);
+		message_keep_freed(false);
+	}
+}
+END_TEST
+
+START_TEST(messages_of_one_size_share_memory_once_it_is_kept)
+{
+	struct message *first, *second, *third;
+
+	message_keep_freed(true);
+	ck_assert_int_eq(message_new(&first, "t", "abc", 3), 0);
+	(void)message_free(first);
+	ck_assert_int_eq(message_new(&second, "t", "defg", 4), 0);
+	ck_assert_int_eq(message_new(&third, "t", "hij", 3), 0);
+	ck_assert(MEMORY_IS_SANITIZED || second == first);
+	ck_assert_ptr_ne(third, second);
+	ck_assert_mem_eq(second->payload, "defg", 4);
+	(void)message_free(second);
+	(void)message_free(third);
+	message_keep_freed(false);
+}
+END_TEST
+
 START_TEST(words)
 {
 	ck_assert_str_eq(device_kind_name(DEVICE_SENSOR), "sensor");
@@ -187,6 +230,8 @@ int main(void)
 	tcase_add_test(cases, message_copies_what_it_is_given);
 	tcase_add_test(cases, message_may_be_empty);
 	tcase_add_test(cases, message_too_large_for_memory_is_an_error);
+	tcase_add_test(cases, kept_memory_serves_the_next_message);
+	tcase_add_test(cases, messages_of_one_size_share_memory_once_it_is_kept);
 	tcase_add_test(cases, words);
 	tcase_add_test(cases, command_has_one_name);
 	suite_add_tcase(suite, cases);

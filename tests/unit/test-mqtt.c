@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The MQTT layer and a real broker that is slow, late, killed, stopped, locked, or no broker at all. */
+#include <poll.h>
+#include <sys/un.h>
+
 #include "fixture.h"
 #include "mqtt-fixture.h"
 
@@ -516,18 +519,64 @@ START_TEST(a_stop_does_not_wait_for_a_connect_that_hangs)
 }
 END_TEST
 
+static int listening;
+
+static bool is_called(void)
+{
+	struct pollfd call = { .fd = listening, .events = POLLIN };
+
+	return poll(&call, 1, 0) > 0;
+}
+
 START_TEST(a_server_that_hangs_up_is_named)
 {
 	int port, fd = listen_on_loopback(&port), client;
 
+	listening = fd;
 	use_broker(0, "127.0.0.1", port);
 	start();
-	(void)wait_for(NULL, 1000);
+	wait_until(is_called);
 	client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	(void)close(client);
 	wait_until(is_down);
 	ck_assert_str_ne(last_why, "");
 	(void)close(fd);
+}
+END_TEST
+
+/* a socket at @path that is connected to, and says nothing */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	return fd;
+}
+
+/* we are freed, or the broker that we have dies, while the first of the list does not answer */
+START_TEST(looking_for_home_can_end_at_any_moment)
+{
+	char path[108];
+	int port = free_port();
+
+	broker_start(port, "");
+	path_of(path, sizeof(path), "home");
+	use_broker(0, path, 0);
+	use_broker(1, "127.0.0.1", port);
+	start();
+	wait_until(is_connected);
+	listening = listen_at(path);
+	wait_until(is_called);
+	if (_i == 0) {
+		broker_stop(SIGKILL);
+		wait_until(is_down);
+	}
+	mqtt = mqtt_free(mqtt);
+	(void)wait_for(NULL, 200000);
+	(void)close(listening);
 }
 END_TEST
 
@@ -600,6 +649,7 @@ int main(void)
 	tcase_add_test(tests, silence_is_named_after_10_s);
 	tcase_add_loop_test(tests, a_stop_does_not_wait_for_a_connect_that_hangs, 0, 3);
 	tcase_add_test(tests, a_server_that_hangs_up_is_named);
+	tcase_add_loop_test(tests, looking_for_home_can_end_at_any_moment, 0, 2);
 	tcase_add_loop_test(tests, free_at_any_moment, 0, 16);
 	tcase_add_test(tests, reconnecting_for_long_leaks_nothing);
 	suite_add_tcase(suite, tests);

@@ -27,19 +27,24 @@ static const struct {
 
 START_TEST(it_begins_as_initial_says)
 {
+	struct device_info info;
 	struct state state;
 
 	pins[0].settings.initial = initials[_i].initial;
 	pins[0].line.level = initials[_i].before;
 	make(1);
 	ck_assert_int_eq(output_state(pins[0].output, &state), -ENODATA);
-	ck_assert_int_eq(info_state(0), -1);
+	output_info(pins[0].output, &info);
+	ck_assert_int_eq(info.state, -1);
+	ck_assert_int_eq(info.state_us, 0);
 	run_for(3600 * SECOND);
 	assert_told(initials[_i].told);
 	ck_assert_str_eq(driven, initials[_i].driven);
 	ck_assert_int_eq(pins[0].sets, 0);
 	ck_assert_int_eq(output_state(pins[0].output, &state), 0);
 	ck_assert_int_eq(state.on, pins[0].line.level);
+	output_info(pins[0].output, &info);
+	ck_assert_int_eq(info.state_us, state.time_us);
 	ck_assert(output_is_on(pins[0].output) == pins[0].line.level);
 	ck_assert(output_may_be_on(pins[0].output) == pins[0].line.level);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iotd/clock.h"
 #include "iotd/task.h"
 #include "mqtt/publisher.h"
 #include "mqtt/states.h"
@@ -22,6 +23,9 @@ struct sent {
 	int mid, qos;
 	bool retain;
 	size_t correlation_length;
+	uint32_t expiry_s;
+	const char *content_type;
+	const struct wire_properties *extra;
 };
 
 static struct {
@@ -50,6 +54,9 @@ static int line_publish(struct wire *wire, const struct wire_message *message, i
 	sent->qos = message->qos;
 	sent->retain = message->retain;
 	sent->correlation_length = message->correlation_length;
+	sent->expiry_s = message->expiry_s;
+	sent->content_type = message->content_type;
+	sent->extra = message->extra;
 	sent->mid = *ret_mid = (int)(line.count++ % 65535) + 1;
 	if (line.full_after > 0 && line.count >= line.full_after)
 		line.full = true;
@@ -74,6 +81,7 @@ static struct reactor *reactor;
 static struct publisher *publisher;
 static struct publisher_events events;
 static struct spool *spool;
+static struct labels *labels;
 static struct stats stats;
 static int idle_calls;
 static const struct wire_limits no_limits = { WIRE_WINDOW, 2, true };
@@ -103,12 +111,15 @@ static void setup(void)
 	ck_assert_int_eq(spool_new(&spool, &spool_parts), 0);
 	parts.reactor = reactor;
 	parts.spool = spool;
+	ck_assert_int_eq(labels_new(&labels, "test"), 0);
+	parts.labels = labels;
 	ck_assert_int_eq(publisher_new(&publisher, &parts), 0);
 }
 
 static void teardown(void)
 {
 	publisher = publisher_free(publisher);
+	labels = labels_free(labels);
 	spool = spool_free(spool);
 	reactor = reactor_free(reactor);
 	free(line.sent);
@@ -180,7 +191,7 @@ static void send_reply(const char *text)
 static void acknowledge(size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)
-		publisher_acknowledged(publisher, line.sent[i].mid, 0);
+		publisher_acknowledged(publisher, line.sent[i].mid, 0, "");
 }
 
 static void assert_sent(size_t i, const char *topic, const char *payload)
@@ -365,14 +376,48 @@ START_TEST(readings_in_flight_come_again_before_newer_ones)
 }
 END_TEST
 
+/* to a thirty-second: see iotd/histogram.h */
+START_TEST(latency_is_from_the_hand_over_to_the_acknowledgement)
+{
+	publisher_up(publisher, &no_limits);
+	turn(1);
+	push("a", 1);
+	push("b", 2);
+	turn(1);
+	turn(5000);
+	acknowledge(0, 1);
+	ck_assert_uint_eq(stats.ack.count, 1);
+	ck_assert_int_ge(histogram_quantile(&stats.ack, 1000), 4850);
+	ck_assert_int_le(histogram_quantile(&stats.ack, 1000), 5150);
+	turn(95000);
+	publisher_acknowledged(publisher, line.sent[1].mid, 0x97,
+			       ""); /* a broker that says no, too */
+	ck_assert_uint_eq(stats.ack.count, 2);
+	ck_assert_int_ge(histogram_quantile(&stats.ack, 1000), 97000);
+	ck_assert_int_le(histogram_quantile(&stats.ack, 500), 5150);
+}
+END_TEST
+
+START_TEST(at_qos_0_nobody_answers_so_there_is_no_latency)
+{
+	publisher_up(publisher, &no_limits);
+	turn(1);
+	push("a", 0);
+	turn(5000);
+	acknowledge(0, 1);
+	ck_assert_uint_eq(stats.acknowledged, 1);
+	ck_assert_uint_eq(stats.ack.count, 0);
+}
+END_TEST
+
 START_TEST(an_old_acknowledgement_means_nothing)
 {
 	push("a", 1);
 	publisher_up(publisher, &no_limits);
 	turn(1);
-	publisher_acknowledged(publisher, 4711, 0);
+	publisher_acknowledged(publisher, 4711, 0, "");
 	publisher_down(publisher);
-	publisher_acknowledged(publisher, line.sent[0].mid, 0);
+	publisher_acknowledged(publisher, line.sent[0].mid, 0, "");
 	ck_assert_uint_eq(stats.queued, 1);
 	ck_assert_uint_eq(stats.acknowledged, 0);
 }
@@ -506,10 +551,10 @@ START_TEST(a_refusal_is_counted_and_dropped)
 	push_numbers(0, 3, 1);
 	set_state("s", "1");
 	turn(1);
-	publisher_acknowledged(publisher, line.sent[0].mid, 0x87);
-	publisher_acknowledged(publisher, line.sent[1].mid, 0x87);
-	publisher_acknowledged(publisher, line.sent[2].mid,
-			       0x10); /* nobody listens: not an error */
+	publisher_acknowledged(publisher, line.sent[0].mid, 0x87, ": \"no\"");
+	publisher_acknowledged(publisher, line.sent[1].mid, 0x87, "");
+	/* nobody listens: not an error */
+	publisher_acknowledged(publisher, line.sent[2].mid, 0x10, "");
 	turn(1);
 	ck_assert_uint_eq(line.count, 4);
 	ck_assert_uint_eq(stats.refused, 2);
@@ -623,6 +668,66 @@ START_TEST(a_reply_has_its_correlation_data)
 	ck_assert_int_eq(line.sent[0].qos, 1);
 	ck_assert(!line.sent[0].retain);
 	ck_assert_uint_eq(line.sent[0].correlation_length, 2);
+	ck_assert_str_eq(line.sent[0].content_type, "application/json");
+}
+END_TEST
+
+static void push_until(const char *text, int64_t expires_us)
+{
+	struct message *message = text_message("r", text, 1);
+
+	message->expires_us = expires_us;
+	publisher_push(publisher, message);
+}
+
+/* MQTT counts in seconds: rounded up, and never 0, which is none to some brokers */
+START_TEST(what_is_left_of_the_expiry_is_sent)
+{
+	int64_t now_us = reactor_now(reactor);
+
+	push_until("gone", now_us + USEC_PER_SEC);
+	push_until("1", now_us + 2 * USEC_PER_SEC + 1);
+	push_until("2", now_us + 3 * USEC_PER_SEC);
+	push_until("3", now_us + 3 * USEC_PER_SEC + 1);
+	push_until("never", 0);
+	push_until("far", INT64_MAX);
+	set_state("s", "on");
+	turn(2 * USEC_PER_SEC);
+	publisher_up(publisher, &no_limits);
+	turn(0);
+	ck_assert_uint_eq(line.count, 6);
+	assert_sent(0, "s", "on");
+	ck_assert_uint_eq(line.sent[0].expiry_s, 0);
+	assert_sent(1, "r", "1");
+	ck_assert_uint_eq(line.sent[1].expiry_s, 1);
+	assert_sent(2, "r", "2");
+	ck_assert_uint_eq(line.sent[2].expiry_s, 1);
+	assert_sent(3, "r", "3");
+	ck_assert_uint_eq(line.sent[3].expiry_s, 2);
+	ck_assert_uint_eq(line.sent[4].expiry_s, 0);
+	ck_assert_uint_eq(line.sent[5].expiry_s, UINT32_MAX);
+	ck_assert_uint_eq(stats.expired, 1);
+	ck_assert_uint_eq(stats.published, 6);
+}
+END_TEST
+
+START_TEST(readings_carry_the_properties_of_their_topic)
+{
+	static const struct channel channel = { "t", "K", 0 };
+	const struct reading reading = { "r", 0, 1, { { &channel, 1 } } };
+
+	labels_note(labels, "r", false, &reading);
+	push("1", 1);
+	publisher_push(publisher, text_message("q", "2", 1));
+	set_state("r", "on");
+	publisher_up(publisher, &no_limits);
+	turn(1);
+	ck_assert_uint_eq(line.count, 3);
+	ck_assert_ptr_null(line.sent[0].extra); /* a state */
+	assert_sent(1, "r", "1");
+	ck_assert_ptr_nonnull(line.sent[1].extra);
+	ck_assert_ptr_eq(line.sent[1].extra, labels_find(labels, "r"));
+	ck_assert_ptr_null(line.sent[2].extra);
 }
 END_TEST
 
@@ -705,8 +810,12 @@ int main(void)
 	tcase_add_test(tests, many_that_can_never_be_sent_do_not_take_one_long_turn);
 	tcase_add_test(tests, nothing_is_lost_when_the_wire_dies_in_a_burst);
 	tcase_add_test(tests, the_three_kinds_take_turns);
+	tcase_add_test(tests, latency_is_from_the_hand_over_to_the_acknowledgement);
+	tcase_add_test(tests, at_qos_0_nobody_answers_so_there_is_no_latency);
 	tcase_add_test(tests, replies_are_bounded_and_die_with_the_connection);
 	tcase_add_test(tests, a_reply_has_its_correlation_data);
+	tcase_add_test(tests, what_is_left_of_the_expiry_is_sent);
+	tcase_add_test(tests, readings_carry_the_properties_of_their_topic);
 	tcase_add_test(tests, held_readings_stay_and_do_not_count_as_busy);
 	tcase_add_test(tests, a_hundred_thousand_states_are_not_quadratic);
 	suite_add_tcase(suite, tests);

@@ -78,6 +78,24 @@ START_TEST(a_hanging_source_is_offline_and_delays_nobody)
 }
 END_TEST
 
+START_TEST(a_driver_says_how_long_its_calls_may_take)
+{
+	struct hang hang = hang_begin(&fake);
+
+	fake_driver.limit_us = SECOND;
+	start(NULL, 0);
+	watch_for(700 * MSEC);
+	ck_assert_str_eq(told.words, "");
+	watch_for(600 * MSEC);
+	ck_assert_str_eq(told.words, "offline ");
+	ck_assert_str_eq(info_fault(), "no answer within 1 s: its source hangs");
+	hang_end(&hang);
+	sensor = sensor_free(sensor);
+	watch_for(50 * MSEC);
+	hang_close(&hang);
+}
+END_TEST
+
 START_TEST(a_hanging_sensor_may_be_freed)
 {
 	struct hang hang = hang_begin(&fake);
@@ -154,6 +172,28 @@ START_TEST(a_source_that_is_slow_time_and_again_makes_nobody_wait)
 }
 END_TEST
 
+/* the slow one is alone with its key, if it is not of files that share one */
+START_TEST(a_device_that_is_slow_keeps_its_key)
+{
+	static struct fake other = { .gate = -1 }; /* outlives the test: workers close it later */
+	struct sensor *second;
+
+	fake_driver.kind = DRIVER_W1;
+	fake.takes_us = 60 * MSEC;
+	settings.interval_us = 200 * MSEC;
+	start(NULL, 0);
+	second = make(&other, &settings, key); /* the same device, twice in the configuration */
+	watch_until(parts.epoch_us + 7 * settings.interval_us - 50 * MSEC);
+	ck_assert_int_eq(told.count, 14);
+	for (int i = 0; i < 14; i += 2) /* it waits each time */
+		ck_assert_int_ge((told.times_us[i] - parts.epoch_us) % settings.interval_us,
+				 60 * MSEC);
+	sensor_free(second);
+	sensor = sensor_free(sensor);
+	watch_for(100 * MSEC);
+}
+END_TEST
+
 static void act_suspend(void)
 {
 	if (told.count == 2)
@@ -191,6 +231,8 @@ TCase *hang_cases(void)
 	tcase_add_loop_test(cases, a_hanging_sensor_may_be_freed, 0, 2);
 	tcase_add_test(cases, a_hanging_file_does_not_hold_up_the_others);
 	tcase_add_test(cases, a_source_that_is_slow_time_and_again_makes_nobody_wait);
+	tcase_add_test(cases, a_driver_says_how_long_its_calls_may_take);
+	tcase_add_test(cases, a_device_that_is_slow_keeps_its_key);
 	tcase_add_test(cases, a_suspended_host_catches_up_once);
 	return cases;
 }

@@ -117,6 +117,84 @@ START_TEST(the_interval_can_be_changed_while_it_converts)
 }
 END_TEST
 
+/* --- statistics ----------------------------------------------------------------------------- */
+
+START_TEST(each_sensor_counts_its_own_reads)
+{
+	static const struct outcome program[] = {
+		{ .value = 1 },
+		{ .value = 2 },
+		{ .collect = -EIO },
+		{ .value = 3 },
+	};
+	static struct fake other = { .gate = -1 }; /* outlives the test: workers close it later */
+	struct sensor *second;
+	struct device_info info;
+
+	start(program, 4);
+	second = make(&other, &settings, key);
+	watch_for(4 * SECOND - 1);
+	sensor_info(sensor, &info);
+	ck_assert_uint_eq(info.readings, 3);
+	ck_assert_uint_eq(info.read_errors, 1);
+	sensor_info(second, &info);
+	ck_assert_uint_eq(info.readings, 4);
+	ck_assert_uint_eq(info.read_errors, 0);
+	ck_assert_uint_eq(stats.readings, 7);
+	sensor_free(second);
+}
+END_TEST
+
+/* what is asked for besides the schedule has no due time */
+START_TEST(each_read_on_schedule_has_its_lateness_counted)
+{
+	start(NULL, 0);
+	watch_for(2500 * MSEC);
+	ck_assert_uint_eq(stats.late.count, 3);
+	ask();
+	watch_for(1);
+	ck_assert_int_eq(fake.tries, 4);
+	ck_assert_uint_eq(stats.late.count, 3);
+	ck_assert_int_eq(histogram_quantile(&stats.late, 1000), 0);
+}
+END_TEST
+
+static int uses;
+static int64_t used_us;
+
+static void count_use(struct source_owner *owner, int64_t duration_us)
+{
+	ck_assert_ptr_nonnull(owner);
+	uses++;
+	used_us += duration_us;
+}
+
+static void owner_freed(struct source_owner *owner)
+{
+	(void)owner;
+}
+
+START_TEST(who_lent_the_bus_is_told_how_long_it_was_used)
+{
+	static const struct outcome slow = { .wait_us = 50 * MSEC };
+	static struct source_owner owner = { .freed = owner_freed, .used = count_use };
+	struct source *source;
+
+	uses = 0;
+	used_us = 0;
+	fake.program = &slow;
+	fake.length = 1;
+	fake.takes_us = 2000;
+	ck_assert_int_eq(source_new(&source, &fake_driver, fake.options, NULL), 0);
+	source->owner = &owner;
+	ck_assert_int_eq(sensor_new(&sensor, &parts, &settings, source, key), 0);
+	watch_for(SECOND - 1);
+	ck_assert_int_eq(fake.tries, 1);
+	ck_assert_int_eq(uses, 2); /* start and collect, not the wait between them */
+	ck_assert_int_ge(used_us, 2000);
+}
+END_TEST
+
 /* --- conversions ---------------------------------------------------------------------------- */
 
 START_TEST(the_bus_serves_others_while_a_chip_converts)
@@ -256,8 +334,9 @@ static const struct {
 	const char *fault;
 } bus_faults[] = {
 	{ -ENOENT, "i2c-7, address 0x76: there is no such adapter" },
-	{ -ENXIO, "i2c-7, address 0x76: no chip answers" },
-	{ -ETIMEDOUT, "i2c-7, address 0x76: the bus hangs" },
+	{ -ENXIO, "i2c-7, address 0x76: no device answers" },
+	{ -ETIMEDOUT, "i2c-7, address 0x76: the bus hangs: does a chip hold a line low, are "
+		      "pull-ups missing?" },
 	{ -EBUSY, "i2c-7, address 0x76: a kernel driver owns the address" },
 	{ -EACCES, "i2c-7, address 0x76: permission denied; is iotd's user in the group i2c?" },
 	{ -EPROTO, "i2c-7, address 0x76: Protocol error" },
@@ -286,6 +365,7 @@ static const struct {
 	{ { .start = -ETIMEDOUT }, "hangs " }, { { .collect = -ETIMEDOUT }, "hangs " },
 	{ { .open = -ENOENT }, "" },	       { { .open = -EACCES }, "" },
 	{ { .collect = -EIO }, "" },	       { { .agains = 1000 }, "" }, /* the chip's fault */
+	{ { .collect = SLOW_CHIP }, "" },
 };
 
 START_TEST(what_a_read_tells_of_its_bus)
@@ -299,6 +379,69 @@ START_TEST(what_a_read_tells_of_its_bus)
 	told.buses[strcspn(told.buses, " ") + (told.buses[0] != '\0')] = '\0';
 	ck_assert_str_eq(told.buses, bus_news[_i].told);
 	sensor = sensor_free(sensor);
+}
+END_TEST
+
+static int channels_told;
+
+static void on_channels(struct device_events *events, const char *of)
+{
+	ck_assert_ptr_eq(events, parts.events);
+	ck_assert_str_eq(of, name);
+	ck_assert(sensor_is_news(sensor));
+	channels_told++;
+}
+
+START_TEST(what_is_known_of_the_channels_is_news_once)
+{
+	channels_told = 0;
+	parts.events->channels = on_channels;
+	start(NULL, 0);
+	ck_assert(sensor_is_news(sensor));
+	sensor_set_news(sensor, false);
+	watch_for(SECOND / 2);
+	ck_assert_int_eq(channels_told, 1);
+	ck_assert(sensor_is_news(sensor));
+	sensor_set_news(sensor, false);
+	watch_for(10 * SECOND);
+	ck_assert_int_eq(channels_told, 1);
+	ck_assert(!sensor_is_news(sensor));
+	sensor_set_interval(sensor, 2 * SECOND); /* so is an interval, but who sets it knows */
+	ck_assert(sensor_is_news(sensor));
+	ck_assert_int_eq(channels_told, 1);
+	parts.events->channels = NULL;
+}
+END_TEST
+
+START_TEST(what_was_opened_anew_may_have_other_channels)
+{
+	static const struct outcome program[] = { { .value = 1 },
+						  { .collect = -EIO },
+						  { .value = 2 } };
+	struct device_info info;
+
+	channels_told = 0;
+	parts.events->channels = on_channels;
+	start(program, 3);
+	watch_for(SECOND / 2);
+	fake.channel = "other";
+	watch_for(10 * SECOND);
+	sensor_info(sensor, &info);
+	ck_assert_str_eq(info.channels[0].name, "other");
+	ck_assert_int_eq(channels_told, 2);
+	parts.events->channels = NULL;
+}
+END_TEST
+
+/* only the device could tell, so the configuration took the name */
+START_TEST(settings_of_a_channel_that_is_not_there_are_told_once)
+{
+	memcpy(group.name, "other", sizeof("other"));
+	start(NULL, 0);
+	watch_for(5 * SECOND);
+	ck_assert_int_eq(told.count, 5);
+	ck_assert_str_eq(told.log, "sensor probe: has no channel other, whose settings do nothing");
+	ck_assert_int_eq(told.logged, 1);
 }
 END_TEST
 
@@ -343,6 +486,9 @@ static TCase *schedule_cases(void)
 	tcase_add_test(cases, a_read_that_takes_longer_than_the_interval_is_counted);
 	tcase_add_test(cases, the_interval_can_be_changed);
 	tcase_add_test(cases, the_interval_can_be_changed_while_it_converts);
+	tcase_add_test(cases, each_sensor_counts_its_own_reads);
+	tcase_add_test(cases, each_read_on_schedule_has_its_lateness_counted);
+	tcase_add_test(cases, who_lent_the_bus_is_told_how_long_it_was_used);
 	tcase_add_test(cases, the_bus_serves_others_while_a_chip_converts);
 	tcase_add_test(cases, a_chip_that_converts_for_ever_is_offline);
 	tcase_add_test(cases, a_lost_arbitration_is_no_conversion);
@@ -363,6 +509,9 @@ static TCase *failure_cases(void)
 	tcase_add_loop_test(cases, a_fault_of_a_bus_is_told_in_its_words, 0,
 			    (int)ARRAY_SIZE(bus_faults));
 	tcase_add_loop_test(cases, what_a_read_tells_of_its_bus, 0, ARRAY_SIZE(bus_news));
+	tcase_add_test(cases, what_is_known_of_the_channels_is_news_once);
+	tcase_add_test(cases, what_was_opened_anew_may_have_other_channels);
+	tcase_add_test(cases, settings_of_a_channel_that_is_not_there_are_told_once);
 	tcase_add_test(cases, a_value_out_of_range_is_a_failed_reading);
 	tcase_add_test(cases, no_number_is_a_failed_reading);
 	return cases;
@@ -375,6 +524,8 @@ int main(void)
 	suite_add_tcase(suite, schedule_cases());
 	suite_add_tcase(suite, failure_cases());
 	suite_add_tcase(suite, command_cases());
+	suite_add_tcase(suite, told_cases());
+	suite_add_tcase(suite, taken_cases());
 	suite_add_tcase(suite, hang_cases());
 	return suite_run(suite);
 }

@@ -6,4 +6,6 @@
 #include <check.h>
 
 TCase *command_cases(void);
+TCase *told_cases(void);
+TCase *taken_cases(void);
 TCase *hang_cases(void);

@@ -9,7 +9,7 @@
 
 #include "fixture.h"
 
-#include "iotd/driver.h"
+#include "iotd/source.h"
 
 struct counting_state {
 	int opened; /* since the state was zeroed */
@@ -36,6 +36,15 @@ static int counting_open(struct source *source)
 	return open_error ? source_fail(source, open_error, "no %s", "luck") : 0;
 }
 
+static int start_error;
+
+static int counting_start(struct source *source, int64_t *wait_us)
+{
+	ck_assert_int_eq(source->polls, 0);
+	*wait_us = source->readings;
+	return start_error;
+}
+
 static void counting_close(struct source *source)
 {
 	(void)source;
@@ -47,6 +56,7 @@ static const struct driver counting_driver = {
 	.describe = counting_describe,
 	.state_size = sizeof(struct counting_state),
 	.open = counting_open,
+	.start = counting_start,
 	.close = counting_close,
 };
 
@@ -93,6 +103,27 @@ START_TEST(options_that_make_no_channels)
 }
 END_TEST
 
+/* the configuration may go while a worker is in the source still */
+START_TEST(options_are_copied_with_their_lists)
+{
+	static const struct driver_option words = { .name = "words", .type = OPTION_STRINGS };
+	struct driver listing = counting_driver;
+	char text[] = "temp1";
+	struct option_value word = { .given = true, .string = text };
+	struct option_value value = { .given = true, .list = &word, .count = 1 };
+	struct source *copying;
+
+	listing.options = &words;
+	listing.option_count = 1;
+	ck_assert_int_eq(source_new(&copying, &listing, &value, NULL), 0);
+	memset(text, 'x', sizeof(text) - 1);
+	memset(&word, 0, sizeof(word));
+	ck_assert_uint_eq(copying->options[0].count, 1);
+	ck_assert_str_eq(copying->options[0].list[0].string, "temp1");
+	source_free(copying);
+}
+END_TEST
+
 START_TEST(open_and_close_happen_once)
 {
 	ck_assert_int_eq(source_open(source), 0);
@@ -124,6 +155,41 @@ START_TEST(a_failed_open_is_undone_and_says_why)
 	open_error = 0;
 	ck_assert_int_eq(source_open(source), 0);
 	ck_assert_str_eq(source->fault, "");
+}
+END_TEST
+
+START_TEST(readings_are_counted_since_open)
+{
+	int64_t wait_us = 0;
+
+	for (int again = 0; again < 2; again++) {
+		ck_assert_int_eq(source_open(source), 0);
+		for (int i = 1; i <= 3; i++) {
+			ck_assert_int_eq(source_start(source, &wait_us), 0);
+			ck_assert_int_eq(wait_us, i);
+			source->polls = 5;
+		}
+		source_close(source);
+	}
+	start_error = -EIO;
+	ck_assert_int_eq(source_open(source), 0);
+	ck_assert_int_eq(source_start(source, &wait_us), -EIO);
+	start_error = 0;
+}
+END_TEST
+
+START_TEST(nothing_to_start_is_no_failure)
+{
+	struct driver passive = counting_driver;
+	struct source *other;
+	int64_t wait_us = 7;
+
+	passive.start = NULL;
+	ck_assert_int_eq(source_new(&other, &passive, NULL, NULL), 0);
+	ck_assert_int_eq(source_open(other), 0);
+	ck_assert_int_eq(source_start(other, &wait_us), 0);
+	ck_assert_int_eq(wait_us, 7);
+	source_free(other);
 }
 END_TEST
 
@@ -162,9 +228,12 @@ int main(void)
 	tcase_add_test(tests, a_new_source_is_closed_and_knows_its_channels);
 	tcase_add_test(tests, channels_that_only_open_can_tell);
 	tcase_add_test(tests, options_that_make_no_channels);
+	tcase_add_test(tests, options_are_copied_with_their_lists);
 	tcase_add_test(tests, open_and_close_happen_once);
 	tcase_add_test(tests, each_open_starts_from_a_zeroed_state);
 	tcase_add_test(tests, a_failed_open_is_undone_and_says_why);
+	tcase_add_test(tests, readings_are_counted_since_open);
+	tcase_add_test(tests, nothing_to_start_is_no_failure);
 	tcase_add_test(tests, free_closes);
 	tcase_add_test(tests, a_long_fault_is_cut);
 	tcase_add_test(tests, a_fault_is_cut_between_characters);

@@ -56,7 +56,9 @@ static struct {
 	int faults, recoveries, asides, error;
 	int begins, ends; /* of discarding */
 	enum spool_bound bound;
-	uint64_t discarded;		      /* in all that have ended */
+	uint64_t discarded; /* in all that have ended */
+	int expiring, expired_ends;
+	uint64_t expired;		      /* in all that have ended */
 	char why[160], path[STORE_PATH_SIZE]; /* of the last one */
 } told;
 
@@ -93,11 +95,26 @@ static void tell_discarded(struct spool_events *events, uint64_t count, int64_t 
 	told.discarded += count;
 }
 
+static void tell_expiring(struct spool_events *events)
+{
+	ck_assert_ptr_eq(events, &told.events);
+	ck_assert_int_eq(told.expiring++, told.expired_ends);
+}
+
+static void tell_expired(struct spool_events *events, uint64_t count, int64_t duration_us)
+{
+	ck_assert_ptr_eq(events, &told.events);
+	ck_assert_int_eq(++told.expired_ends, told.expiring);
+	ck_assert_uint_gt(count, 0);
+	ck_assert_int_ge(duration_us, 0);
+	told.expired += count;
+}
+
 static void listen_to_spool(void)
 {
 	memset(&told, 0, sizeof(told));
-	told.events =
-		(struct spool_events){ tell_fault, tell_aside, tell_discarding, tell_discarded };
+	told.events = (struct spool_events){ tell_fault,     tell_aside,    tell_discarding,
+					     tell_discarded, tell_expiring, tell_expired };
 }
 
 static int ready_calls;
@@ -344,6 +361,88 @@ START_TEST(free_takes_null_and_what_is_left)
 }
 END_TEST
 
+/* --- what nobody wants any more -------------------------------------------------------------- */
+
+static void push_until(char letter, int64_t expires_us)
+{
+	struct message *message = letter_message(letter);
+
+	message->expires_us = expires_us;
+	spool_push(spool, message);
+}
+
+START_TEST(what_is_over_is_dropped_and_counted)
+{
+	int64_t now_us = reactor_now(reactor);
+
+	push_until('a', now_us + 1000);
+	push_until('b', now_us + 2000);
+	push_until('c', 0); /* never */
+	expect_next('a');
+	spool_rewind(spool);
+	run_for(1000); /* at the very moment it is over */
+	expect_next('b');
+	ck_assert_uint_eq(stats.expired, 1);
+	ck_assert_uint_eq(stats.queued, 2);
+	run_for(5000);
+	ck_assert_uint_eq(stats.in_flight, 1); /* it may arrive still */
+	spool_rewind(spool);
+	expect_next('c');
+	expect_next('\0');
+	ck_assert_uint_eq(stats.expired, 2);
+	ck_assert_uint_eq(stats.queued, 1);
+	ck_assert_uint_eq(stats.discarded, 0);
+}
+END_TEST
+
+/* while nobody asks for the next one, too: a long outage must not pile up what is of no use */
+START_TEST(what_is_over_goes_when_others_come)
+{
+	for (int i = 0; i < 1000; i++) {
+		push_until('x', reactor_now(reactor) + 10000);
+		run_for(1000);
+	}
+	ck_assert_uint_le(stats.queued, 11);
+	ck_assert_uint_eq(stats.expired + stats.queued, 1000);
+	ck_assert_int_eq(told.expiring, 1);
+}
+END_TEST
+
+START_TEST(what_is_over_already_is_not_kept)
+{
+	push_until('a', reactor_now(reactor));
+	ck_assert(spool_is_empty(spool));
+	expect_next('\0');
+	ck_assert_uint_eq(stats.expired, 1);
+}
+END_TEST
+
+START_TEST(expiring_is_told_when_it_begins_and_when_none_was_for_a_minute)
+{
+	for (int i = 0; i < 2; i++) {
+		for (int j = 0; j < 5; j++) {
+			push_until('x', reactor_now(reactor) + 1000);
+			run_for(30 * USEC_PER_SEC); /* a sensor that is read so often */
+		}
+		push_letters("y");
+		ck_assert_int_eq(told.expiring, i + 1);
+		ck_assert_int_eq(told.expired_ends, i);
+		run_for(59 * USEC_PER_SEC);
+		spool_done(spool, expect_next('y')); /* one arrived, but too soon */
+		ck_assert_int_eq(told.expired_ends, i);
+		run_for(USEC_PER_SEC);
+		push_letters("z");
+		spool_done(spool, expect_next('z'));
+		ck_assert_int_eq(told.expired_ends, i + 1);
+		ck_assert_uint_eq(told.expired, stats.expired);
+	}
+	ck_assert_uint_eq(stats.expired, 10);
+	push_until('x', reactor_now(reactor));
+	ck_assert_ptr_null(spool_stop(spool));
+	ck_assert_uint_eq(told.expired, 11);
+}
+END_TEST
+
 /* --- with a file ---------------------------------------------------------------------------- */
 
 #define PLENTY (1ULL << 40)
@@ -516,6 +615,7 @@ START_TEST(healthy_never_makes_a_file)
 	restart();
 	ck_assert_uint_eq(atomic_load(&disk.opened), 0);
 	ck_assert_int_lt(access(spool_path, F_OK), 0);
+	ck_assert_uint_eq(spool_file_bytes(spool), 0);
 	ck_assert_int_eq(told.faults, 0);
 }
 END_TEST
@@ -555,7 +655,11 @@ START_TEST(what_waits_is_on_disk_within_a_second)
 	run_for(USEC_PER_SEC);
 	ck_assert_uint_eq(rows_on_disk(), 297);
 	ck_assert_uint_eq(stats.queued, 297);
+	ck_assert_uint_ge(spool_bytes(spool),
+			  297UL * (24 + 100)); /* what max_size counts of each */
+	ck_assert_uint_ge(spool_file_bytes(spool), 297UL * 100);
 	expect_all();
+	ck_assert_uint_eq(spool_bytes(spool), 0);
 }
 END_TEST
 
@@ -1410,6 +1514,35 @@ START_TEST(a_model_says_the_same)
 }
 END_TEST
 
+/* the file's clock is the real one, which has gone on when it is opened again */
+START_TEST(what_is_over_after_a_restart_is_dropped)
+{
+	struct message *message;
+
+	for (int i = 0; i < 3000; i++) {
+		message = padded_message(next_number++, 10);
+		message->expires_us = reactor_now(reactor) + (i < 2900 ? 1 : 3600 * USEC_PER_SEC);
+		spool_push(spool, message);
+	}
+	ck_assert_uint_eq(stats.queued, 3000);
+	restart();
+	next_expected = 2900;
+	message = await_next();
+	ck_assert_ptr_nonnull(message);
+	ck_assert_int_eq(number_of(message), 2900);
+	ck_assert_int_gt(message->expires_us, reactor_now(reactor) + 3500 * USEC_PER_SEC);
+	ck_assert_int_le(message->expires_us, reactor_now(reactor) + 3600 * USEC_PER_SEC);
+	spool_rewind(spool);
+	expect_numbers(100);
+	ck_assert(spool_is_empty(spool));
+	ck_assert_uint_eq(stats.expired, 2900);
+	ck_assert_uint_eq(stats.discarded, 0);
+	ck_assert_int_eq(told.expiring, 1);
+	run_for(USEC_PER_SEC);
+	ck_assert_uint_eq(rows_on_disk(), 0);
+}
+END_TEST
+
 static void add_file_tests(Suite *suite)
 {
 	TCase *tests = tcase_create("file");
@@ -1442,6 +1575,7 @@ static void add_file_tests(Suite *suite)
 	tcase_add_loop_test(tests, a_file_that_turns_up_late_comes_first, 0, 2);
 	tcase_add_loop_test(tests, max_size_discards_the_oldest_in_the_file, 0, 3);
 	tcase_add_test(tests, two_hundred_crashes_lose_nothing_older_than_a_second);
+	tcase_add_test(tests, what_is_over_after_a_restart_is_dropped);
 	tcase_add_loop_test(tests, a_model_says_the_same, 0, 12);
 	suite_add_tcase(suite, tests);
 }
@@ -1464,6 +1598,10 @@ int main(void)
 	tcase_add_test(tests, a_message_larger_than_everything_is_not_kept);
 	tcase_add_test(tests, a_hundred_thousand_are_not_slow);
 	tcase_add_test(tests, free_takes_null_and_what_is_left);
+	tcase_add_test(tests, what_is_over_is_dropped_and_counted);
+	tcase_add_test(tests, what_is_over_goes_when_others_come);
+	tcase_add_test(tests, what_is_over_already_is_not_kept);
+	tcase_add_test(tests, expiring_is_told_when_it_begins_and_when_none_was_for_a_minute);
 	suite_add_tcase(suite, tests);
 	add_file_tests(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -116,7 +116,7 @@ START_TEST(keeps_every_field_and_byte)
 	ck_assert_int_eq(message_new(&message, "t/°C", payload, sizeof(payload)), 0);
 	message->qos = 2;
 	message->retain = true;
-	message->expiry_s = UINT32_MAX;
+	message->expires_us = 1LL << 50;
 	ck_assert_int_eq(store_write(store, &change, &result), 0);
 	message->length = 0; /* an empty payload */
 	message->retain = false;
@@ -128,7 +128,8 @@ START_TEST(keeps_every_field_and_byte)
 	ck_assert_mem_eq(loaded[0]->payload, payload, sizeof(payload));
 	ck_assert_uint_eq(loaded[0]->qos, 2);
 	ck_assert(loaded[0]->retain && !loaded[1]->retain);
-	ck_assert_uint_eq(loaded[0]->expiry_s, UINT32_MAX);
+	ck_assert_int_eq(loaded[0]->expires_us, 1LL << 50);
+	ck_assert_int_eq(loaded[1]->expires_us, 1LL << 50);
 	ck_assert_int_eq(loaded[1]->row, loaded[0]->row + 1);
 	ck_assert_uint_eq(loaded[1]->length, 0);
 	message_free(loaded[0]);
@@ -287,6 +288,78 @@ START_TEST(trims_the_oldest_of_a_range_to_the_byte)
 	for (int i = 0; i < 3; i++)
 		message_free(messages[i]);
 	message_free(one);
+}
+END_TEST
+
+/* --- what expires --------------------------------------------------------------------------- */
+
+#define NOON_US 1795353300000000LL
+
+static int append_until(const int64_t *expires_us, int count, int64_t *first_row)
+{
+	struct message *messages[ROWS];
+	struct store_result result = { 0 };
+	const struct store_change change = { .messages = messages, .message_count = (size_t)count };
+	int r;
+
+	for (int i = 0; i < count; i++) {
+		messages[i] = numbered_message(i);
+		messages[i]->expires_us = expires_us[i];
+	}
+	r = store_write(store, &change, &result);
+	for (int i = 0; i < count; i++)
+		message_free(messages[i]);
+	*first_row = result.first_row;
+	return r;
+}
+
+/* written 100 s after a boot, read 10 s after the next one, 60 s later by the wall clock */
+START_TEST(what_expires_does_so_by_the_wall_clock)
+{
+	static const int64_t expires_us[] = { 0, 161000000, 160000000, 159999999, 100000001 };
+	static const int64_t loaded_us[] = { 0, 11000000, 10000000, 9999999, 1 };
+	struct message *messages[8];
+	int64_t first;
+
+	store_set_clock(store, NOON_US, 100000000);
+	ck_assert_int_eq(append_until(expires_us, 5, &first), 0);
+	reopen_store();
+	store_set_clock(store, NOON_US + 60000000, 10000000);
+	ck_assert_int_eq(store_load(store, 1, INT64_MAX, messages, 8), 5);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(messages[i]->expires_us, loaded_us[i]);
+		message_free(messages[i]);
+	}
+}
+END_TEST
+
+START_TEST(trims_the_oldest_that_are_over)
+{
+	static const int64_t expires_us[] = { 100, 100, 101, 0, 100, 100 };
+	struct store_change change = { 0 };
+	struct store_result result;
+	int64_t first;
+
+	store_set_clock(store, NOON_US, 1);
+	ck_assert_int_eq(append_until(expires_us, 6, &first), 0);
+	change.trim = (struct store_rows){ first, first + 5, 6, 0 };
+	store_set_clock(store, NOON_US + 98, 1); /* a microsecond too early */
+	ck_assert_int_eq(store_write(store, &change, &result), 0);
+	ck_assert_uint_eq(result.trimmed.count, 0);
+	store_set_clock(store, NOON_US + 99, 1);
+	ck_assert_int_eq(store_write(store, &change, &result), 0);
+	ck_assert_uint_eq(result.trimmed.count, 2);
+	ck_assert_uint_eq(result.expired, 2);
+	ck_assert_int_eq(result.trimmed.last, first + 1);
+	change.trim = (struct store_rows){ first + 2, first + 5, 4, 1 };
+	ck_assert_int_eq(store_write(store, &change, &result), 0);
+	ck_assert_uint_eq(result.trimmed.count, 1); /* for its size: it is not over */
+	ck_assert_uint_eq(result.expired, 0);
+	change.trim = (struct store_rows){ first + 3, first + 5, 3, 1 };
+	ck_assert_int_eq(store_write(store, &change, &result), 0);
+	ck_assert_uint_eq(result.trimmed.count, 3); /* one for its size, and those behind it */
+	ck_assert_uint_eq(result.expired, 2);
+	expect_numbers(0, 0);
 }
 END_TEST
 
@@ -704,6 +777,8 @@ int main(void)
 	tcase_add_test(tests, loads_a_range_up_to_a_limit);
 	tcase_add_test(tests, loads_less_at_a_time_when_rows_are_large);
 	tcase_add_test(tests, trims_the_oldest_of_a_range_to_the_byte);
+	tcase_add_test(tests, what_expires_does_so_by_the_wall_clock);
+	tcase_add_test(tests, trims_the_oldest_that_are_over);
 	tcase_add_loop_test(tests, all_or_nothing_when_the_disk_fails, 0, ARRAY_SIZE(disk_faults));
 	tcase_add_test(tests, a_file_size_limit_is_an_error_and_nothing_else);
 	tcase_add_test(tests, a_missing_folder_is_no_entry);

@@ -35,6 +35,7 @@ START_TEST(job_abandoned_before_it_began_does_not_run)
 	ck_assert_int_eq(order[1], 3);
 	ck_assert_int_eq(second.idle_count, 1);
 	ck_assert_int_eq(second.got, 1);
+	ck_assert_int_eq(second.job.took_us, 0);
 	ck_assert_int_eq(third.got, 0);
 	release(&first);
 	release(&second);

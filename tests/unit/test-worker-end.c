@@ -4,9 +4,14 @@
  * run out of memory; not under the thread sanitizer, whose threads call it before they are set up.
  */
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef __SANITIZE_THREAD__ /* gcc's */
 #define THREAD_SANITIZER
@@ -247,6 +252,73 @@ START_TEST(thread_that_was_not_to_be_had_is_tried_for_again)
 }
 END_TEST
 
+/* of the pool, by their name: a sanitizer has some of its own */
+static int count_threads(void)
+{
+	struct dirent *entry;
+	DIR *tasks = opendir("/proc/self/task");
+	int count = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	while ((entry = readdir(tasks))) {
+		char path[300], name[16] = "";
+		cleanup(closep) int fd = -1;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		count += read(fd, name, sizeof(name) - 1) > 0 && strcmp(name, "work\n") == 0;
+	}
+	(void)closedir(tasks);
+	return count;
+}
+
+/* so many threads at one time */
+static void run_side_by_side(struct work *works, int count)
+{
+	for (int i = 0; i < count; i++) {
+		works[i] = work_make(i);
+		works[i].gate = &gate;
+		works[i].begun = &begun;
+		hand(&works[i], keys[i]);
+	}
+	run_turn();
+	for (int i = 0; i < count; i++)
+		await_semaphore(&begun);
+	for (int i = 0; i < count; i++)
+		(void)sem_post(&gate);
+	run_all();
+	for (int i = 0; i < count; i++)
+		release(&works[i]);
+}
+
+START_TEST(threads_that_are_not_needed_end)
+{
+	int before = count_threads();
+	struct work works[4];
+
+	workers_set_idle(workers, 10 * USEC_PER_MSEC);
+	for (int round = 0; round < 3; round++) {
+		run_side_by_side(works, 4);
+		while (count_threads() >
+		       before + 1) /* the kernel tells nobody when a thread ends */
+			(void)sched_yield();
+	}
+}
+END_TEST
+
+/* the others are not kept by turns */
+START_TEST(a_thread_that_has_work_all_the_time_keeps_no_other)
+{
+	int before = count_threads();
+	struct work works[4];
+
+	workers_set_idle(workers, 50 * USEC_PER_MSEC);
+	run_side_by_side(works, 4);
+	while (count_threads() > before + 1)
+		run_side_by_side(works, 1);
+}
+END_TEST
+
 START_TEST(storm_of_jobs_and_cancels_settles)
 {
 	enum {
@@ -309,6 +381,8 @@ TCase *storm_cases(void)
 
 	tcase_add_checked_fixture(cases, setup_many, teardown);
 	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, threads_that_are_not_needed_end);
+	tcase_add_test(cases, a_thread_that_has_work_all_the_time_keeps_no_other);
 	tcase_add_test(cases, storm_of_jobs_and_cancels_settles);
 	return cases;
 }

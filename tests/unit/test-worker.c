@@ -16,6 +16,7 @@
 #include "work.h"
 
 #include "iotd/base.h"
+#include "iotd/clock.h"
 
 /* --- order ---------------------------------------------------------------------------------- */
 
@@ -73,6 +74,32 @@ START_TEST(jobs_of_one_key_run_one_at_a_time_and_in_order)
 		release(&works[i]);
 	}
 	free(works);
+}
+END_TEST
+
+static int does_nap(struct work *work)
+{
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	return work->result;
+}
+
+/* so what the first one took is not the second one's too, nor anything twice */
+START_TEST(what_jobs_took_is_told_of_each)
+{
+	struct work works[3] = { work_make(1), work_make(2), work_make(3) };
+	int64_t began_us = clock_monotonic_us(), sum_us = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+		works[i].does = does_nap;
+		hand(&works[i], keys[0]);
+	}
+	run_all();
+	for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+		ck_assert_int_ge(works[i].job.took_us, 5 * USEC_PER_MSEC);
+		sum_us += works[i].job.took_us;
+		release(&works[i]);
+	}
+	ck_assert_int_le(sum_us, clock_monotonic_us() - began_us);
 }
 END_TEST
 
@@ -291,6 +318,7 @@ static TCase *bounds_cases(void)
 	tcase_add_checked_fixture(cases, setup_many, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, jobs_of_one_key_run_one_at_a_time_and_in_order);
+	tcase_add_test(cases, what_jobs_took_is_told_of_each);
 	tcase_add_test(cases, those_in_a_hurry_come_first_within_a_turn);
 	tcase_add_loop_test(cases, keys_run_side_by_side, 0, 2);
 	tcase_add_test(cases, threads_are_bounded);

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Counters and on_time (SPEC 3 and 4, issue 6). All lines are emulated: each is off for a second, then on for one."""
+
+import signal
+import sqlite3
+
+import pytest
+
+from iotd_harness import PATIENCE, SLOW, configuration
+
+RAIN = {
+    "name": "rain",
+    "chip": "gpiochip0",
+    "line": 27,
+    "edge": "both",
+    "count": True,
+    "interval": "1s",
+    "scale": 0.25,
+    "unit": "mm",
+}
+PUMP = {"name": "pump", "chip": "gpiochip0", "line": 22, "on_time": True, "interval": "1s"}
+ALLOW = {"allow": ["ping", "read", "list", "reload", "count"]}
+
+
+def total(client, **more):
+    return client.wait("input/rain", **more).json["total"]
+
+
+def kept(tmp_path):
+    """What the file says: {(input, kind): start + amount}. iotd must not have it open."""
+    with sqlite3.connect(tmp_path / "counts-simulated.db") as db:
+        return {(r[0], r[1]): r[2:] for r in db.execute("SELECT * FROM count")}
+
+
+def test_a_counter_tells_total_and_rate(simulated, client):
+    simulated(inputs=[RAIN])
+    first, *_, last = client.wait("input/rain", count=5, timeout=12 * SLOW)
+    assert first.retain and list(first.json) == ["time", "total", "rate"]
+    assert first.json["total"] == 0 and first.json["rate"] == 0
+    assert last.json["total"] in (0.75, 1.0, 1.25)
+    assert last.json["rate"] == pytest.approx(0.25, rel=0.05)  # an edge a second, by their own times
+
+
+def test_frequency_is_told_on_demand(simulated, client):
+    simulated(inputs=[{**RAIN, "frequency": True, "edge": "rising"}])
+    last = client.wait("input/rain", match=lambda m: m.json["frequency"] > 0, timeout=12 * SLOW)
+    assert list(last.json) == ["time", "total", "rate", "frequency"]
+    assert last.json["frequency"] == pytest.approx(0.5, rel=0.05)
+
+
+def test_format_value_has_a_topic_a_channel(simulated, client):
+    simulated(inputs=[RAIN, PUMP], mqtt={"format": "value"})
+    for topic in ("rain/total", "rain/rate", "pump/on_time/since_start", "pump/on_time/total"):
+        assert float(client.wait(f"input/{topic}").text) >= 0
+
+
+def test_totals_last_over_a_restart(simulated, client):
+    one = simulated(inputs=[RAIN])
+    client.wait("input/rain", match=lambda m: m.json["total"] >= 0.5, timeout=12 * SLOW)
+    mark = client.mark()
+    one.stop()
+    last = client.all("input/rain")[-1].json["total"]
+    simulated(inputs=[RAIN])
+    assert total(client, since=mark) in (last, last + 0.25)  # an edge may come before the end
+    client.wait("input/rain", match=lambda m: m.json["total"] > last + 0.25, since=mark)
+
+
+def test_a_kill_loses_ten_seconds_at_most_and_counts_nothing_twice(simulated, client, tmp_path):
+    one = simulated(inputs=[RAIN, PUMP])
+    client.wait("input/rain", match=lambda m: m.json["total"] >= 3, timeout=25 * SLOW)
+    before = client.all("input/rain")[-1].json["total"]
+    mark = client.mark()
+    one.kill()
+    simulated(inputs=[RAIN, PUMP])
+    again = total(client, since=mark)
+    assert before - 0.25 * 11 * SLOW <= again <= before + 0.25
+    assert again > 0
+
+
+def test_a_command_sets_the_total(simulated, client):
+    one = simulated(inputs=[RAIN, PUMP], commands=ALLOW)
+    client.wait("input/rain", match=lambda m: m.json["total"] > 0)
+    mark = client.mark()
+    result = client.result("count", name="rain", total=4711.5)
+    assert list(result) == ["name", "total", "before"]
+    assert result["total"] == 4711.5 and 0 < result["before"] < 10
+    assert total(client, since=mark) == 4711.5
+    assert client.result("read", name="rain")["total"] in (4711.5, 4711.75)
+    client.wait("input/rain", count=3, since=client.mark())
+    one.kill()  # it was written by now, not 10 s after the change
+    mark = client.mark()
+    simulated(inputs=[RAIN, PUMP], commands=ALLOW)
+    assert total(client, since=mark) in (4711.5, 4711.75, 4712, 4712.25)
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"name": "rain", "total": -1}, "must be a number"),
+        ({"name": "rain", "total": 1e16}, "must be a number"),
+        ({"name": "rain", "total": "7"}, "must be a number"),
+        ({"name": "rain"}, "total"),
+        ({"name": "rainn", "total": 7}, "no input named"),
+        ({"name": "door", "total": 7}, "neither count nor on_time"),
+    ],
+)
+def test_a_total_that_cannot_be_set_is_refused(simulated, client, fields, words):
+    door = {"name": "door", "chip": "gpiochip0", "line": 3}
+    simulated(inputs=[RAIN, door], commands=ALLOW)
+    client.wait("input/rain")
+    assert words in client.error("count", **fields)
+    assert client.result("read", name="rain")["total"] < 7
+
+
+def test_count_must_be_allowed(simulated, client):
+    simulated(inputs=[RAIN])
+    client.wait("input/rain")
+    assert "not allowed" in client.error("count", name="rain", total=7)
+    assert client.result("read", name="rain")["total"] < 7
+
+
+def reload(one, text, count=1):
+    mark = one.supervisor.events.mark()
+    one.config.write_text(text, encoding="utf-8")
+    one.signal(signal.SIGHUP)
+    one.supervisor.wait("READY", "1", since=mark, count=count)
+
+
+def test_a_reload_keeps_counts_and_another_name_is_another_counter(simulated, broker, client):
+    one = simulated(inputs=[RAIN], commands=ALLOW)
+    client.wait("input/rain")
+    client.result("count", name="rain", total=100)
+    mark = client.mark()
+    changed = {**RAIN, "interval": "900ms", "frequency": True}  # it is made anew
+    reload(one, configuration(broker.url, inputs=[changed], commands=ALLOW))
+    first = client.wait("input/rain", match=lambda m: "frequency" in m.json, since=mark)
+    assert 100 <= first.json["total"] < 110
+    renamed = {**changed, "name": "rain2"}
+    reload(one, configuration(broker.url, inputs=[renamed], commands=ALLOW))
+    assert client.wait("input/rain2").json["total"] < 1
+    assert client.wait("input/rain", payload="", since=mark)  # its retained reading is cleared
+    mark = client.mark()
+    reload(one, configuration(broker.url, inputs=[RAIN], commands=ALLOW))
+    assert 100 <= total(client, since=mark, match=lambda m: m.text) < 120  # and it is back
+
+
+def test_on_time_counts_seconds_on(simulated, client):
+    one = simulated(inputs=[PUMP], commands=ALLOW)
+    reading = client.wait(
+        "input/pump/on_time", match=lambda m: m.json["total"] > 1.9, timeout=20 * SLOW
+    )
+    assert list(reading.json) == ["time", "since_start", "total"]
+    assert reading.json["since_start"] == reading.json["total"] < 5 * SLOW
+    states = [m for m in client.all("input/pump") if m.time <= reading.time]
+    assert {m.json["state"] for m in states} == {"on", "off"}
+    spans = zip(states, [m.time for m in states[1:]] + [reading.time])
+    on = sum(end - m.time for m, end in spans if m.json["state"] == "on")
+    assert reading.json["total"] == pytest.approx(on, abs=0.1 * SLOW)
+    assert client.result("count", name="pump", total=3600)["before"] > 1.9
+    one.stop()
+    mark = client.mark()
+    simulated(inputs=[PUMP], commands=ALLOW)
+    reading = client.wait("input/pump/on_time", since=mark)
+    assert reading.json["total"] >= 3600 and reading.json["since_start"] < 1
+
+
+def test_on_time_that_is_configured_no_more_is_cleared(simulated, broker, client):
+    one = simulated(inputs=[PUMP])
+    client.wait("input/pump/on_time")
+    mark = client.mark()
+    state_only = {k: v for k, v in PUMP.items() if k not in ("on_time", "interval")}
+    reload(one, configuration(broker.url, inputs=[state_only]))
+    client.wait("input/pump/on_time", payload="", since=mark)
+
+
+def test_a_directory_that_cannot_be_written_stops_nothing_and_is_said_once(simulated, client):
+    one = simulated(inputs=[RAIN], env={"STATE_DIRECTORY": "/proc/iotd"})
+    client.wait("input/rain", match=lambda m: m.json["total"] >= 5, timeout=40 * SLOW)
+    one.log.wait(lambda line: "counts: /proc/iotd/" in line.text, count=1)
+    assert len(one.log.all(lambda line: "counts: /proc/iotd/" in line.text)) == 1
+    one.stop()
+    one.log.wait(lambda line: "counts: /proc/iotd/" in line.text, count=1)
+    assert len(one.log.all(lambda line: "counts: /proc/iotd/" in line.text)) == 1
+
+
+def test_the_file_is_for_people_too(simulated, client, tmp_path):
+    one = simulated(inputs=[RAIN, PUMP], commands=ALLOW)
+    client.wait("input/rain", match=lambda m: m.json["total"] > 0)
+    client.result("count", name="rain", total=7)
+    one.stop()
+    rows = kept(tmp_path)
+    assert rows["rain", "edges"][0] == 7 and rows["rain", "edges"][1] <= PATIENCE
+    assert rows["pump", "on_us"][1] >= 0
