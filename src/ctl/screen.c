@@ -2,7 +2,8 @@
 /*
  * ECMA-48 and xterm's alternate screen, as every terminal of today has them: no terminfo, whose library
  * would be larger than all of iotctl. Automatic wrapping is off, so that a line that is too long is cut by
- * the terminal and spoils nothing.
+ * the terminal and spoils nothing. A picture is put between the marks of DEC's private mode 2026
+ * (synchronized output): terminals that know it show it whole or not at all, the others ignore them.
  *
  * Signals are events of the loop, so nothing is written in a handler; they must not come while the screen is
  * drawn by halves.
@@ -19,6 +20,8 @@
 
 #define ENTER "\033[?1049h\033[?25l\033[?7l\033[2J"
 #define LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
+#define BEGIN "\033[?2026h"
+#define END   "\033[?2026l"
 #define BYTES 64 /* of keys, at a time */
 
 struct screen {
@@ -296,10 +299,12 @@ int screen_show(struct screen *screen, const char *text)
 	to = open_memstream(&changes, &size);
 	if (!to)
 		return -ENOMEM;
+	(void)fputs(BEGIN, to);
 	r = write_changes(screen, text, to);
+	(void)fputs(END, to);
 	if (fclose(to) != 0 && r == 0)
 		r = -ENOMEM;
-	if (r == 0 && write_all(changes, size) < 0)
+	if (r == 0 && size > strlen(BEGIN END) && write_all(changes, size) < 0)
 		(void)sd_event_exit(screen->event, 0);
 	return r;
 }

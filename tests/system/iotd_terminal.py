@@ -18,6 +18,7 @@ from iotd_harness import PATIENCE, die_with_parent
 
 RESTORE = "\x1b[?25h\x1b[?1049l"  # the cursor, and the screen as it was before
 ALTERNATE = "\x1b[?1049h"
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # around a picture: shown as a whole
 
 
 class Terminal:
@@ -31,6 +32,7 @@ class Terminal:
         self._stream = pyte.Stream(self.screen)
         self._changed = threading.Condition()
         self.raw = ""
+        self._is_whole = True
 
         def begin():
             die_with_parent()
@@ -59,6 +61,7 @@ class Terminal:
             with self._changed:
                 self.raw += text
                 self._stream.feed(text)
+                self._is_whole = self.raw.rfind(BEGIN) <= self.raw.rfind(END)
                 self._changed.notify_all()
 
     def _set_size(self, columns, rows):
@@ -74,11 +77,11 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def wait(self, match, timeout=PATIENCE):
-        """Until match(lines) is true; what it returned."""
+        """Until match(lines) of a whole picture is true; what it returned."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                found = match(self.lines())
+                found = self._is_whole and match(self.lines())
                 if found:
                     return found
                 left = deadline - time.monotonic()
