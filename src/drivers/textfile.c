@@ -34,6 +34,15 @@ static int textfile_check_kind(struct source *source, const char *path, const st
 	return source_fail(source, -EINVAL, "%s: is no regular file", path);
 }
 
+/* Without a write of when it was read; that is the owner's right and root's, open(2) */
+static int open_quietly(const char *path)
+{
+	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(path, flags | O_NOATIME);
+
+	return fd < 0 && errno == EPERM ? open(path, flags) : fd;
+}
+
 /* the kind is looked at before the file is opened, and again in case it was swapped in between */
 int textfile_open(struct source *source, const char *path, int *ret_fd, struct stat *ret_status)
 {
@@ -46,7 +55,7 @@ int textfile_open(struct source *source, const char *path, int *ret_fd, struct s
 	if (r < 0)
 		return r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = open_quietly(path);
 	if (fd < 0 || fstat(fd, ret_status) < 0)
 		return textfile_fail(source, path, errno);
 	if (descriptor_is_scarce(fd))

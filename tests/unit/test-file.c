@@ -17,6 +17,8 @@
 
 #include "iotd/drivers.h"
 
+#define SOMEBODY 65534
+
 enum {
 	PATH,
 	CHANNEL,
@@ -373,6 +375,32 @@ START_TEST(a_file_that_may_not_be_read)
 }
 END_TEST
 
+START_TEST(reading_leaves_the_time_of_access)
+{
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+	struct stat status;
+
+	put_text(path, "1");
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_reads(1);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_int_eq(status.st_atim.tv_sec, 1000);
+}
+END_TEST
+
+START_TEST(a_file_of_somebody_else_is_read)
+{
+	if (geteuid() != 0)
+		return; /* only root can be somebody else */
+	put_text(path, "1");
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	ck_assert_int_eq(seteuid(SOMEBODY), 0);
+	assert_reads(1);
+	ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
 /* a broker that is to be connected to must find one when thousands of files have been opened */
 START_TEST(the_last_descriptors_are_left_to_others)
 {
@@ -459,6 +487,8 @@ int main(void)
 	tcase_add_test(tests, a_file_that_becomes_a_fifo_is_refused);
 	tcase_add_test(tests, a_folder_and_a_device_are_refused);
 	tcase_add_test(tests, a_file_that_may_not_be_read);
+	tcase_add_test(tests, reading_leaves_the_time_of_access);
+	tcase_add_test(tests, a_file_of_somebody_else_is_read);
 	tcase_add_test(tests, the_last_descriptors_are_left_to_others);
 	tcase_add_test(tests, procfs_is_readable);
 	tcase_add_test(tests, numbers_do_not_depend_on_the_locale);
