@@ -7,6 +7,7 @@ what the client took of processor and memory is asked of /proc at these two mome
 """
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,6 +22,11 @@ from pathlib import Path
 from report import Table
 
 HERE = Path(__file__).parent
+# No bus: the others are on none.
+ENVIRONMENT = os.environ | {
+    "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus",
+    "NODE_PATH": "/usr/share/nodejs",
+}
 CLIENTS = ["C loop", "iotd", "C threads", "Node.js", "asyncio", "collectd"]
 
 
@@ -59,7 +65,7 @@ class Process:
     def __init__(self, command, folder):
         self.log = open(Path(folder) / "client.log", "w+b")
         self.began = time.monotonic()
-        self.popen = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        self.popen = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=ENVIRONMENT)
         self.pid = self.popen.pid
 
     def read(self, name):
@@ -127,8 +133,7 @@ def iotd_command(build, work, port, folder):
         f"sensors = (\n{sensors} );\n",
         encoding="ascii",
     )
-    no_bus = "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent/bus"  # the others are on none
-    return ["env", no_bus, str(build / "src" / "iotd"), "--config", str(config)]
+    return [str(build / "src" / "iotd"), "--config", str(config)]
 
 
 def collectd_command(peers, work, port, folder):
@@ -159,7 +164,7 @@ def command(build, client, work, port, folder):
         "C loop": lambda: [str(tools / "client-loop"), *words],
         "C threads": lambda: [str(tools / "client-threads"), *words],
         "asyncio": lambda: [sys.executable, str(HERE / "readings" / "client_asyncio.py"), *words],
-        "Node.js": lambda: ["/usr/bin/env", "NODE_PATH=/usr/share/nodejs", "/usr/bin/node", str(HERE / "readings" / "client_node.js"), *words],
+        "Node.js": lambda: ["/usr/bin/node", str(HERE / "readings" / "client_node.js"), *words],
         "collectd": lambda: collectd_command(build.parent / "peers", work, port, folder),
     }[client]()
 
@@ -345,6 +350,15 @@ def ceiling(bench, seconds):
     table.show()
 
 
+def totals_in(folder):
+    return [
+        int(line.split()[1])
+        for path in Path(folder).iterdir()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("summary:", "totals:"))
+    ]
+
+
 def instructions(bench, client, work, seconds):
     """For a message, in user space, by callgrind, which counts between the watcher's two words."""
     with tempfile.TemporaryDirectory() as folder:
@@ -357,12 +371,8 @@ def instructions(bench, client, work, seconds):
             run.await_word("end")
             subprocess.run([*control, "-d"], check=True, capture_output=True)
             messages = json.loads(run.watcher.stdout.readline())["messages"]
-        totals = [
-            int(line.split()[1])
-            for path in Path(folder).iterdir()
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if line.startswith(("summary:", "totals:"))
-        ]
+            while not (totals := totals_in(folder)):  # what -d asks for is written later
+                time.sleep(0.05)
     return max(totals) / messages
 
 
