@@ -217,7 +217,7 @@ def test_objects_say_what_the_list_over_mqtt_says(on_bus, client, value_file):
         file_sensor(value_file.with_name("gone"), interval="1m"),
     ]
     _, peer = on_bus(sensors=sensors, inputs=[DOOR, WATER, FAN])
-    for _ in range(20):  # the door moves once a second: an answer of each between two moves
+    for _ in range(100):  # the door moves once a second: an answer of each between two moves
         listed = {one["name"]: one for one in client.result("list")}
         objects = plain(peer.call("GetManagedObjects", address=MANAGED))
         if states(objects) == [listed["door"]["state"], listed["fan"]["state"]]:
