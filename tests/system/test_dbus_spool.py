@@ -60,7 +60,7 @@ def came(client, since):
 
 @pytest.fixture
 def on_bus(bus, start_iotd, value_file, link, client):
-    """Start an iotd with three sensors, on the bus and behind the line that can be cut; it was online once."""
+    """Start an iotd with three sensors, on the bus, online behind the line that can be cut."""
 
     def start(spool=""):
         caller = bus.client()
