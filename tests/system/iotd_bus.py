@@ -81,7 +81,9 @@ class Peer:
         self.name = self.conn.unique_name
         self.messages = History(f"messages to {self.name}")
         self._sending = threading.Lock()
-        threading.Thread(target=self._receive, daemon=True).start()
+        self._is_closed = False
+        self._receiver = threading.Thread(target=self._receive, daemon=True)
+        self._receiver.start()
 
     def _receive(self):
         while True:
@@ -168,8 +170,16 @@ class Peer:
         )
 
     def close(self):
+        """Nothing of it is left open: jeepney forgets the pipe by which it wakes who receives."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         with contextlib.suppress(OSError):
             self.conn.close()
+        if threading.current_thread() is not self._receiver:
+            self._receiver.join(PATIENCE)
+        for pipe in (self.conn._stop_r, self.conn._stop_w):  # pylint: disable=protected-access
+            os.close(pipe)
 
 
 @contextlib.contextmanager

@@ -182,6 +182,7 @@ class Peer:
             return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join(PATIENCE)  # what it accepts at the last moment is a session, too
         for session in self.sessions.all():
             try:
                 session.socket.shutdown(socket.SHUT_RDWR)

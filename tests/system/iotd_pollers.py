@@ -29,7 +29,7 @@ def answer(connection):
 def main(address, count, uid):
     signal.alarm(LIMIT)
     os.setresuid(uid, uid, uid)
-    clients = [open_dbus_connection(address) for _ in range(count)]
+    clients = [open_dbus_connection(address, auth_timeout=LIMIT) for _ in range(count)]
     answers = 0
     while True:
         for client in clients:

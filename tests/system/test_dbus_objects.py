@@ -108,6 +108,7 @@ def on_bus(bus, simulated, value_file):
         wait_for_name(peer)
         while any(one["status"] == "unknown" for one in plain(peer.call("List"))):
             pass
+        peer.call("GetManagedObjects", address=MANAGED)  # all that changed is told before it
         return daemon, peer
 
     return start
@@ -216,7 +217,7 @@ def test_objects_say_what_the_list_over_mqtt_says(on_bus, client, value_file):
         file_sensor(value_file.with_name("gone"), interval="1m"),
     ]
     _, peer = on_bus(sensors=sensors, inputs=[DOOR, WATER, FAN])
-    for _ in range(20):  # the door moves once a second: an answer of each between two moves
+    for _ in range(100):  # the door moves once a second: an answer of each between two moves
         listed = {one["name"]: one for one in client.result("list")}
         objects = plain(peer.call("GetManagedObjects", address=MANAGED))
         if states(objects) == [listed["door"]["state"], listed["fan"]["state"]]:
@@ -254,6 +255,7 @@ def test_a_sample_that_a_deadband_holds_back_is_there_too(on_bus, client, value_
     sensor = file_sensor(value_file, deadband=5, max_age="1h", scale=2, digits=1)
     _, peer = on_bus(sensors=[sensor])
     before = peer.properties(path_of("sensor", "air"), SENSOR)
+    client.wait("sensor/air")
     replace_file(value_file, "22.04\n")
     client.result("ping")
     deadline = time.monotonic() + PATIENCE
@@ -296,8 +298,8 @@ def test_counters_have_their_readings(on_bus, client):
     water = peer.properties(path_of("input", "water"), INPUT)
     assert water["Channels"] == [("total", "l"), ("rate", "l/s")]
     assert water["Interval"] == 200_000 and water["State"] == ""
-    told = [m for m in client.all("input/water") if m.json["total"] == water["Values"]["total"]]
-    assert told and set(water["Values"]) == {"total", "rate"}
+    client.wait("input/water", match=lambda m: m.json["total"] == water["Values"]["total"])
+    assert set(water["Values"]) == {"total", "rate"}
     client.wait("input/fan/on_time")
     fan = peer.properties(path_of("input", "fan"), INPUT)
     assert fan["State"] in ("on", "off")
@@ -477,9 +479,10 @@ def test_who_asks_while_all_changes_ends_up_with_the_truth(on_bus, value_file):
         mirrors += [Mirror(peer)]
         changed(peer, "sensor", "s7", since=mirrors[0].at, Status="offline")
         mirrors += [Mirror(peer)]
+        mark = peer.messages.mark()
         replace_file(value_file, "1\n")
         mirrors += [Mirror(peer)]
-        changed(peer, "sensor", "s7", since=mirrors[3].at, Status="online")
+        changed(peer, "sensor", "s7", since=mark, Status="online")
         known = assert_all_know_the_truth(peer, *mirrors)
         assert len(known) == 202
 

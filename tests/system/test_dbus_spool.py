@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The Manager's Spool: what it tells is what the broker gets afterwards (org.iotd1(5))."""
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 import time
 
@@ -39,6 +41,17 @@ def contents(told):
     return [one[2:] for one in told]
 
 
+def contents_of_file(spool):
+    """What the file has, by a copy: iotd keeps others out of it."""
+    copy = shutil.copytree(spool.parent, spool.parent.with_name("copy"))
+    try:
+        with contextlib.closing(sqlite3.connect(copy / spool.name)) as db:
+            rows = db.execute("SELECT topic, payload FROM reading ORDER BY row").fetchall()
+            return [(topic, bytes(payload)) for topic, payload in rows]
+    finally:
+        shutil.rmtree(copy)
+
+
 def came(client, since):
     """What the broker got, without what came twice: it may have been in flight."""
     messages = [(m.topic, m.payload) for m in client.all("sensor/+", since=since)]
@@ -46,8 +59,8 @@ def came(client, since):
 
 
 @pytest.fixture
-def on_bus(bus, start_iotd, value_file, link):
-    """Start an iotd with three sensors, on the bus and behind the line that can be cut."""
+def on_bus(bus, start_iotd, value_file, link, client):
+    """Start an iotd with three sensors, on the bus, online behind the line that can be cut."""
 
     def start(spool=""):
         caller = bus.client()
@@ -61,6 +74,7 @@ def on_bus(bus, start_iotd, value_file, link):
         )
         wait_for_name(caller)
         caller.listen(member="Reading")
+        client.wait("status", "online")  # else nobody would be told that it is cut off
         return daemon, caller
 
     return start
@@ -131,7 +145,8 @@ def test_readings_of_a_killed_iotd_are_told_by_the_next(on_bus, client, link, sp
     fill(caller, 60)
     rest(caller)
     before = pages(caller, 50)
-    daemon.supervisor.beats(round(8 * SLOW))  # what is older than a second is in the file
+    while contents_of_file(spool)[-len(before) :] != contents(before):
+        daemon.supervisor.beats(1)
     daemon.kill()
     daemon, caller = on_bus(spool)
     fill(caller, 10)
@@ -155,6 +170,8 @@ def test_what_stays_is_told_while_the_rest_goes(on_bus, client, link):
     link.forward()
     told = contents(pages(caller, 5))
     rest(caller)
+    client.publish("harness/told", "")
+    client.wait("harness/told")  # behind what the broker had by then
     assert set(before) <= set(came(client, mark)) | set(told)
     client.wait("sensor/+", match=lambda m: (m.topic, m.payload) == before[-1], since=mark)
 

@@ -21,8 +21,8 @@ ENOUGH = 5000  # readings, whose signals do not fit in a socket
 
 
 @pytest.fixture
-def daemon(bus, simulated, value_file):
-    """On the bus: a sensor `air` ten times a second, an output `pump`."""
+def daemon(bus, simulated, value_file, client):
+    """On the bus and online: a sensor `air` ten times a second, an output `pump`."""
     watcher = bus.client()
     one = simulated(
         sensors=[file_sensor(value_file)], outputs=[output("pump", 22)], env=bus.environment
@@ -30,6 +30,7 @@ def daemon(bus, simulated, value_file):
     wait_for_name(watcher)
     while plain(watcher.call("List"))[1]["status"] != "online":
         pass
+    client.wait("sensor/air", count=3)  # it has what it needs
     return one
 
 
@@ -140,7 +141,9 @@ def test_clients_that_leave_in_the_middle_of_a_call_leave_nothing(bus, daemon, c
             peer.conn.sock.sendall(message.serialise(serial=9999)[:30])
         peer.close()
     assert_unmoved(bus, daemon, client, before)
-    assert daemon.descriptors() == descriptors
+    deadline = time.monotonic() + PATIENCE
+    while (now := daemon.descriptors()) != descriptors:  # a worker may just have one more
+        assert time.monotonic() < deadline, (now, descriptors)
 
 
 def test_client_that_never_reads_does_not_fill_the_memory(bus, daemon, client):
@@ -163,7 +166,7 @@ def test_bus_that_stands_still_does_not_fill_the_memory(bus, daemon, client):
         client.result("interval", name="air", interval="1ms")
         readings = client.result("stats")["readings"]
         while client.result("stats")["readings"] < readings + ENOUGH:
-            client.wait("sensor/air", count=1000, since=client.mark())
+            client.wait("sensor/air", count=100, since=client.mark())
     finally:
         bus.daemon.signal(signal.SIGCONT)
     assert plain(watcher.call("Stats"))["signals_dropped"] > 0

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from iotd_harness import configuration, run_iotd
+from iotd_harness import PATIENCE, configuration, run_iotd
 
 NOWHERE = "mqtt://127.0.0.1:1"
+LONG = 3 * PATIENCE  # some chips measure for 5 s
 EXAMPLES = pathlib.Path(__file__).parents[2] / "conf" / "examples"
 SENSOR = re.compile(
     r'\t(#?)\{ name = "([^"]+)"; driver = "([^"]+)"; bus = "(i2c-\d+)"; address = (0x[0-9a-f]{2}); \}'
@@ -35,7 +36,7 @@ def test_what_a_scan_prints_is_a_configuration(tmp_path):
     done = run_iotd("-c", path, "--check")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"({len(sure)} sensors" in done.stdout and len(sure) > 10
-    once = run_iotd("-c", path, "--simulate", "--once")
+    once = run_iotd("-c", path, "--simulate", "--once", timeout=LONG)
     assert (once.returncode, once.stderr) == (0, "")
     assert {line.split(".")[0] for line in once.stdout.splitlines()} == {row[1] for row in sure}
 
@@ -123,7 +124,7 @@ def test_an_example_runs_without_its_hardware(name):
     done = run_iotd("-c", path, "--check")
     assert (done.returncode, done.stderr) == (0, "")
     sensors = int(re.search(r"\((\d+) sensors", done.stdout).group(1))
-    once = run_iotd("-c", path, "--simulate", "--once")
+    once = run_iotd("-c", path, "--simulate", "--once", timeout=LONG)
     assert (once.returncode, once.stderr) == (0, "")
     names = {line.split()[0].split(".")[0] for line in once.stdout.splitlines()}
     assert len(names) > sensors > 3, "sensors and inputs"
