@@ -29,7 +29,7 @@ def ctl(bus):
 
 @pytest.fixture
 def start(bus, simulated, client, value_file):
-    """An iotd that is on the bus and at its broker: a sensor `air` ten times a second, and an output `pump`."""
+    """An iotd that is on the bus and at its broker: `air`, ten times a second, and an output `pump`."""
 
     def begin(**more):
         parts = {
