@@ -207,7 +207,8 @@ static int build(struct daemon *daemon, const struct daemon_options *options)
 	if (r == 0)
 		r = counting_new(daemon, options->simulate);
 	if (r == 0)
-		r = statsfile_new(&daemon->statsfile, daemon->reactor, daemon->file_workers);
+		r = statsfile_new(&daemon->statsfile, daemon->reactor, daemon->file_workers,
+				  &daemon->textfile_again);
 	if (r == 0)
 		r = start_scanning(daemon);
 	if (r == 0)

@@ -80,6 +80,7 @@ struct daemon {
 	struct counts *counts;
 	struct mqtt *mqtt;
 	struct statsfile *statsfile;
+	struct reactor_call textfile_again;
 	struct dbus *dbus;
 	struct scanning *scanning;
 	struct stats stats;

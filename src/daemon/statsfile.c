@@ -30,8 +30,10 @@ struct statsfile {
 	struct reactor *reactor;
 	struct worker_key *key;
 	struct future stopped;
+	struct reactor_call *again;
 	bool is_stopping;
-	bool is_faulty; /* told, and not over */
+	bool is_elsewhere; /* asked for another path while the job was out */
+	bool is_faulty;	   /* told, and not over */
 	int64_t failed_us, began_us;
 
 	/* with the worker while the job is out */
@@ -192,10 +194,14 @@ static void job_back(struct worker_job *job)
 	statsfile->figures = figures_free(statsfile->figures);
 	if (result == -ECANCELED) /* the workers are gone */
 		return;
-	if (statsfile->is_stopping)
+	if (statsfile->is_stopping) {
 		end(statsfile);
-	else
-		tell(statsfile, result);
+		return;
+	}
+	tell(statsfile, result);
+	if (statsfile->is_elsewhere)
+		reactor_defer(statsfile->reactor, statsfile->again);
+	statsfile->is_elsewhere = false;
 }
 
 bool statsfile_is_due(struct statsfile *statsfile, const char *path)
@@ -204,6 +210,8 @@ bool statsfile_is_due(struct statsfile *statsfile, const char *path)
 		return !statsfile->is_stopping && (path[0] || statsfile->written[0]);
 	if (reactor_now(statsfile->reactor) - statsfile->began_us >= HANG_US)
 		tell(statsfile, -ETIMEDOUT);
+	/* the same path is written again anyway, but who has moved it may have an hour to wait */
+	statsfile->is_elsewhere |= strcmp(path, statsfile->path) != 0;
 	return false;
 }
 
@@ -226,7 +234,8 @@ struct future *statsfile_stop(struct statsfile *statsfile)
 	return &statsfile->stopped;
 }
 
-int statsfile_new(struct statsfile **ret, struct reactor *reactor, struct workers *workers)
+int statsfile_new(struct statsfile **ret, struct reactor *reactor, struct workers *workers,
+		  struct reactor_call *again)
 {
 	struct statsfile *statsfile = calloc(1, sizeof(*statsfile));
 	int r;
@@ -234,6 +243,7 @@ int statsfile_new(struct statsfile **ret, struct reactor *reactor, struct worker
 	if (!statsfile)
 		return -ENOMEM;
 	statsfile->reactor = reactor;
+	statsfile->again = again;
 	statsfile->job.run = statsfile_job;
 	statsfile->job.idle = job_back;
 	future_init(&statsfile->stopped, reactor, NULL);

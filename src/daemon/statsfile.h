@@ -14,8 +14,14 @@
 
 struct statsfile;
 
-/** statsfile_new() - nothing is written yet. Return: 0; -ENOMEM */
-int statsfile_new(struct statsfile **ret, struct reactor *reactor, struct workers *workers);
+/**
+ * statsfile_new() - nothing is written yet
+ * @again: deferred when a job is back during which another path was asked for: that is due now
+ *
+ * Return: 0; -ENOMEM
+ */
+int statsfile_new(struct statsfile **ret, struct reactor *reactor, struct workers *workers,
+		  struct reactor_call *again);
 
 /** statsfile_free() - the file stays. After workers_free(). NULL is fine. Returns NULL */
 struct statsfile *statsfile_free(struct statsfile *statsfile);

@@ -112,6 +112,12 @@ static void write_textfile(struct daemon *daemon)
 		log_error("%s is not written: out of memory", path);
 }
 
+/* a reload has moved it while a worker was at the former one */
+static void write_textfile_again(struct reactor_call *call)
+{
+	write_textfile(container_of(call, struct daemon, textfile_again));
+}
+
 static void tell_stats(struct reactor_timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, stats_timer);
@@ -192,6 +198,7 @@ int status_start(struct daemon *daemon)
 	daemon->status_timer.fire = tell_status;
 	daemon->stats_timer.fire = tell_stats;
 	daemon->log_timer.fire = log_stats;
+	daemon->textfile_again.run = write_textfile_again;
 	daemon->status_us = reactor_now(daemon->reactor) - STATUS_DISTANCE_US;
 	daemon->logged_us = reactor_now(daemon->reactor) - LOG_DISTANCE_US;
 	figures_start(daemon);
@@ -212,5 +219,6 @@ void status_stop(struct daemon *daemon)
 	reactor_stop_timer(&daemon->status_timer);
 	reactor_stop_timer(&daemon->stats_timer);
 	reactor_stop_timer(&daemon->log_timer);
+	reactor_cancel_call(&daemon->textfile_again);
 	reactor_stop_timer(&daemon->ready_timer);
 }

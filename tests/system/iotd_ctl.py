@@ -14,7 +14,7 @@ from jeepney import new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
 
 from iotd_bus import MANAGER, NAME, PATH, Peer
-from iotd_harness import PATIENCE, program, sanitizer_complaints
+from iotd_harness import PATIENCE, History, program, sanitizer_complaints
 
 
 def ctl_program():
@@ -103,7 +103,10 @@ def read_all(terminal):
 
 
 class StrangeDaemon(Peer):
-    """Has iotd's name, and answers each method as it is told: (signature, body), or an error's (name, text)."""
+    """Has iotd's name, and answers each method as it is told: (signature, body), or an error's (name, text).
+
+    Or a function that says which of these it is now; or None: no answer at all.
+    """
 
     EMPTY = {
         "GetAll": ("a{sv}", ({},)),
@@ -114,16 +117,22 @@ class StrangeDaemon(Peer):
 
     def __init__(self, address, name=NAME, **answers):
         self.answers = {**self.EMPTY, **answers}
+        self._answered = History("methods that were answered")
         super().__init__(address)
         assert self.ask_bus(message_bus.RequestName(name)) == (1,)
 
     def received(self, message):
         if message.header.message_type != MessageType.method_call:
             return
-        answer = self.answers[message.header.fields[HeaderFields.member]]
-        if answer is None:  # none at all
-            return
-        kind, content = answer
+        method = message.header.fields[HeaderFields.member]
+        answer = self.answers[method]
+        if callable(answer):
+            answer = answer()
+        if answer is not None:
+            self._answer(message, *answer)
+        self._answered.add(method)
+
+    def _answer(self, message, kind, content):
         with contextlib.suppress(OSError):  # closed meanwhile
             if "." in kind:
                 self.send(new_error(message, kind, "s", (content,)))
@@ -136,10 +145,8 @@ class StrangeDaemon(Peer):
         self.send(new_signal(emitter, member, signature, body))
 
     def asked(self, method):
-        """Wait until it was called."""
-        self.messages.wait(
-            lambda m: m is not None and m.header.fields.get(HeaderFields.member) == method
-        )
+        """Wait until it was called, and answered: what is emitted from now on comes after that."""
+        self._answered.wait(lambda answered: answered == method)
 
     def calls(self):
         """All that have come."""

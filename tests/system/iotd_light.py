@@ -24,6 +24,14 @@ PUBLISH = 3
 END = "iotd/test/follower/end"
 
 
+def packet(kind, body):
+    length, size = b"", len(body)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([kind]) + length + bytes([size]) + body
+
+
 class Light:
     """A connection to the broker on 127.0.0.1.
 
@@ -36,22 +44,17 @@ class Light:
         self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._left = b""
         name = client_id.encode()
-        self._send(0x10, struct.pack(">H4sBBHH", 4, b"MQTT", 4, 0, 0, len(name)) + name)
+        hello = packet(0x10, struct.pack(">H4sBBHH", 4, b"MQTT", 4, 0, 0, len(name)) + name)
         for topic in filters:
             wanted = topic.encode()
-            self._send(0x82, struct.pack(">HH", 1, len(wanted)) + wanted + b"\x01")
-
-    def _send(self, kind, body):
-        length, size = b"", len(body)
-        while size > 127:
-            length += bytes([size & 127 | 128])
-            size >>= 7
-        self._line.sendall(bytes([kind]) + length + bytes([size]) + body)
+            hello += packet(0x82, struct.pack(">HH", 1, len(wanted)) + wanted + b"\x01")
+        self._line.sendall(hello)  # at once: when the broker says that we are here we listen
 
     def publish(self, topic, payload):
         """At QoS 0."""
         name = topic.encode()
-        self._send(0x30, struct.pack(">H", len(name)) + name + payload.encode())
+        body = struct.pack(">H", len(name)) + name + payload.encode()
+        self._line.sendall(packet(0x30, body))
 
     def fileno(self):
         return self._line.fileno()

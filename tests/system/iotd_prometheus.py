@@ -49,11 +49,12 @@ class NodeExporter:
     def wait(self, *patterns):
         """Scrape until all of these are lines of it."""
         deadline = time.monotonic() + PATIENCE
-        missing = patterns
-        while missing:
-            told = self.scrape()
-            missing = [p for p in patterns if not re.search(f"^{p}$", told, re.M)]
-            assert time.monotonic() < deadline, (missing, told[-4000:])
+        while missing := self._missing(patterns):
+            assert time.monotonic() < deadline, (missing, self.scrape()[-4000:])
+
+    def _missing(self, patterns):
+        told = self.scrape()
+        return [p for p in patterns if not re.search(f"^{p}$", told, re.M)]
 
     def close(self):
         self._process.kill()

@@ -11,6 +11,7 @@ import subprocess
 import termios
 import threading
 import time
+from typing import NamedTuple
 
 import pyte
 
@@ -19,6 +20,18 @@ from iotd_harness import PATIENCE, die_with_parent
 RESTORE = "\x1b[?25h\x1b[?1049l"  # the cursor, and the screen as it was before
 ALTERNATE = "\x1b[?1049h"
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # around a picture: shown as a whole
+
+
+class Row(NamedTuple):
+    """A line of one picture: what comes after it does not change it."""
+
+    number: int
+    text: str
+    colors: list  # of its columns, as pyte calls them
+
+    def color(self, text):
+        """Of a text in it: the colour of its first letter."""
+        return self.colors[self.text.index(text)]
 
 
 class Terminal:
@@ -48,7 +61,8 @@ class Terminal:
             start_new_session=True,
             preexec_fn=begin,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -90,20 +104,17 @@ class Terminal:
             seen = "\n".join(self.lines())
         raise AssertionError(f"not seen in {timeout:g} s; but:\n{seen}")
 
-    def line(self, *words, **more):
-        """The first line that has all these words, as (number, text), waited for."""
+    def line(self, *words, match=lambda text: True, **more):
+        """The first line that has all these words, and matches, waited for: a Row."""
 
-        def match(lines):
-            found = [(n, text) for n, text in enumerate(lines) if set(words) <= set(text.split())]
-            return found and found[0]
+        def find(lines):
+            for number, text in enumerate(lines):
+                if set(words) <= set(text.split()) and match(text):
+                    cells = self.screen.buffer[number]
+                    return Row(number, text, [cells[n].fg for n in range(self.screen.columns)])
+            return None
 
-        return self.wait(match, **more)
-
-    def color(self, number, text):
-        """Of a text in a line: what pyte calls the colour of its first letter."""
-        with self._changed:
-            column = self.screen.display[number].index(text)
-            return self.screen.buffer[number][column].fg
+        return self.wait(find, **more)
 
     def wait_raw(self, match, since=0, timeout=PATIENCE):
         """Until the bytes from a position on match."""
@@ -132,4 +143,5 @@ class Terminal:
         if self.child.stderr:
             self.child.stderr.close()
         os.close(self.theirs)
+        self._reader.join(PATIENCE)  # who still read would read what the next one opens
         os.close(self._ours)

@@ -212,10 +212,12 @@ def test_log_level_of_the_command_line_wins(start_iotd, value_file):
 
 def test_debug_tells_more_than_notice(start_iotd, value_file):
     text = configuration(NOWHERE, sensors=[file_sensor(value_file)])
-    lines = []
-    for level in ("notice", "debug"):
+    levels = {}
+    for level, last in ("notice", "cannot connect"), ("debug", "debug: try 2: cannot connect"):
         daemon = start_iotd(text, options=["--log-level", level], env={"WATCHDOG_USEC": "400000"})
+        daemon.log.wait(lambda line, last=last: last in line.text)
         daemon.supervisor.beats(2)
         daemon.stop()
-        lines.append(len(daemon.log.all()))
-    assert lines[0] < lines[1]
+        levels[level] = {line.text.split()[1] for line in daemon.log.all()}
+    more = {"info:", "debug:"}
+    assert more <= levels["debug"] and not more & levels["notice"], levels

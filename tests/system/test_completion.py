@@ -62,8 +62,8 @@ class Terminal:
     def __init__(self, command, env):
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
+            termios.tcsetwinsize(0, (50, 2000))  # each command on one line, from the first on
             os.execvpe(command[0], command, env)
-        termios.tcsetwinsize(self._fd, (50, 2000))  # each command on one line
         self._said = ""
         self.wait("ready> $")
 
@@ -71,7 +71,8 @@ class Terminal:
         """Until that has been said since the last time."""
         deadline = time.monotonic() + PATIENCE
         while not (match := re.search(pattern, self._said)):
-            assert select.select([self._fd], [], [], deadline - time.monotonic())[0], self._said
+            left = max(0, deadline - time.monotonic())
+            assert select.select([self._fd], [], [], left)[0], self._said
             self._said += os.read(self._fd, 65536).decode()
         self._said = ""
         return match

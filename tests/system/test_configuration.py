@@ -6,7 +6,7 @@ Each fault is `FILE:LINE: PATH: what is wrong`, all of them are told, and the ex
 
 import os
 import re
-import time
+import resource
 
 import pytest
 
@@ -43,9 +43,7 @@ def check(tmp_path):
             path.write_bytes(text)
         elif text is not None:
             path.write_text(text, encoding="utf-8")
-        begin = time.monotonic()
         done = run_iotd("-c", path, "--check", timeout=LIMIT)
-        assert time.monotonic() - begin < LIMIT
         assert (done.returncode == 0) == bool(done.stdout), done
         lines = done.stderr.splitlines()
         return done.returncode, [line.removeprefix(f"{path}:") for line in lines]
@@ -441,7 +439,13 @@ def test_daemon_with_a_bad_configuration_ends_before_it_touches_anything(broker,
     assert client.all() == []
 
 
+def cpu_of_children():
+    """Seconds; what else the machine does meanwhile is not in it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_thousands_of_sensors_load_quickly(check):
-    begin = time.monotonic()
+    before = cpu_of_children()
     assert check(sensors(*[FILE.replace("cpu", f"s{i}") for i in range(5000)])) == (0, [])
-    assert time.monotonic() - begin < 3 * SLOW
+    assert cpu_of_children() - before < 3 * SLOW

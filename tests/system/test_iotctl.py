@@ -56,14 +56,32 @@ def start(bus, simulated, value_file):
     return begin
 
 
+def acknowledge(client):
+    """Until the broker has said that it has all: what we have heard of may still be under way."""
+    while client.result("stats")["queued"]:
+        client.wait("stats", since=client.mark())
+
+
 @pytest.fixture
 def running(start, client, ctl):
-    """iotctl, and an iotd that has read everything once."""
+    """iotctl, and an iotd that has read everything once, and was told that it has arrived."""
     start()
     client.wait("sensor/gone/status", "offline")
     client.wait("sensor/air")
     client.wait("input/door")
+    client.state("output/pump", "off")
     client.state("output/valve", "off")
+    acknowledge(client)
+    return ctl
+
+
+@pytest.fixture
+def acknowledged(start, client, ctl):
+    """As `running`, and nothing is under way, nor will be: a counter tells its count each minute."""
+    start(inputs=[DOOR])
+    client.wait("sensor/gone/status", "offline")
+    client.wait("sensor/air")
+    acknowledge(client)
     return ctl
 
 
@@ -97,8 +115,8 @@ def test_status_is_the_verb_without_a_verb(running):
     assert with_verb["version"] == without["version"]
 
 
-def test_status_as_json_is_what_mqtt_says(running, client, broker, tmp_path):
-    said = running.json("status")
+def test_status_as_json_is_what_mqtt_says(acknowledged, client, broker, tmp_path):
+    said = acknowledged.json("status")
     assert said["version"] == client.result("ping")["version"]
     assert said["device"] == "test"
     assert said["config_file"] == str(tmp_path / "iotd.conf")
@@ -112,10 +130,11 @@ def test_status_tells_what_waits_for_a_broker_that_is_away(bus, ctl, start_iotd,
     began = time.time()
     nowhere = configuration("mqtt://127.0.0.1:1", sensors=[file_sensor(value_file)])
     caller = bus.client()
-    start_iotd(nowhere, env=bus.environment)
+    daemon = start_iotd(nowhere, env=bus.environment)
     wait_for_name(caller)
     caller.listen(member="Reading")
     caller.signal("Reading", count=3)
+    daemon.supervisor.status(lambda text: "refused" in text)  # it has tried
     said = ctl.json("status")
     assert said["connected"] is False and said["spooled"] >= 3
     text = ctl.text("status")
@@ -362,11 +381,11 @@ def test_spool_says_how_many_and_how_old(waiting):
     assert re.match(r"\d+ readings, .*\nthe oldest of .*Z, \d+ s ago\n", ctl.text("spool"))
 
 
-def test_spool_is_empty_when_all_is_acknowledged(running, client):
-    client.settle()
-    assert running.json("spool") == {"count": 0, "oldest": None, "bytes": 0, "file_bytes": 0}
-    assert running.text("spool").startswith("0 readings")
-    assert running.text("spool", "export") == ""
+def test_spool_is_empty_when_all_is_acknowledged(acknowledged):
+    nothing = {"count": 0, "oldest": None, "bytes": 0, "file_bytes": 0}
+    assert acknowledged.json("spool") == nothing
+    assert acknowledged.text("spool").startswith("0 readings")
+    assert acknowledged.text("spool", "export") == ""
 
 
 def test_export_is_every_reading_as_a_line(waiting):
@@ -430,11 +449,12 @@ def test_who_has_no_rights_changes_nothing(running, client, args):
     assert only(client.result("list"), "air")["interval"] == "1h"
 
 
+# It can be ended from when it says that it is ready, by closing 3, and not only a moment later.
 AGENT = """#!/bin/sh
 echo "began $@" >>{trace}
-exec 3>&-
+sleep 60 3>&- &
 trap 'echo ended >>{trace}; kill $!; exit' TERM
-sleep 60 &
+exec 3>&-
 wait
 """
 
@@ -580,14 +600,16 @@ def test_output_that_cannot_be_written_is_told(running, args):
 
 def test_a_reader_that_has_enough_is_no_fault(waiting):
     ctl = waiting(200)
+    reader, writer = os.pipe()
+    os.close(reader)  # before it begins: all that it writes might find room in the pipe
     # pylint: disable-next=consider-using-with
     child = subprocess.Popen(
         [ctl.program, "spool", "export"],
         env=ctl.environment,
-        stdout=subprocess.PIPE,
+        stdout=writer,
         stderr=subprocess.PIPE,
     )
-    child.stdout.close()
+    os.close(writer)
     assert child.stderr.read() == b""
     child.stderr.close()
     assert child.wait() in (1, -13)  # SIGPIPE

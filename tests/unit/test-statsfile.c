@@ -26,6 +26,8 @@
 static char folder[] = "/tmp/iotd-test-statsfile-XXXXXX";
 static char path[64], other[64];
 static struct statsfile *statsfile;
+static struct reactor_call again;
+static int again_count;
 static char logs[1024];	     /* '|' behind each */
 static int log_count, error; /* ERRNO= of the last one */
 
@@ -100,6 +102,12 @@ static void await_hung(void)
 	(void)pthread_mutex_unlock(&mutex);
 }
 
+static void count_again(struct reactor_call *call)
+{
+	ck_assert_ptr_eq(call, &again);
+	again_count++;
+}
+
 /* --- tools ---------------------------------------------------------------------------------- */
 
 static void set_up(void)
@@ -110,11 +118,12 @@ static void set_up(void)
 	(void)snprintf(other, sizeof(other), "%s/other.prom", folder);
 	(void)umask(077); /* as in the unit */
 	logs[0] = '\0';
-	log_count = error = made = 0;
+	log_count = error = made = again_count = 0;
+	again = (struct reactor_call){ .run = count_again };
 	hangs = is_hung = fails = false;
 	ck_assert_int_eq(reactor_new_virtual(&reactor, 0), 0);
 	ck_assert_int_eq(workers_new(&workers, reactor, "work", 1), 0);
-	ck_assert_int_eq(statsfile_new(&statsfile, reactor, workers), 0);
+	ck_assert_int_eq(statsfile_new(&statsfile, reactor, workers, &again), 0);
 }
 
 static void tear_down(void)
@@ -269,6 +278,39 @@ START_TEST(a_former_path_is_cleared)
 }
 END_TEST
 
+/* a reload may come when a worker is at the former path */
+START_TEST(another_path_is_due_when_the_job_is_back)
+{
+	set_hangs(true);
+	begin_writing(path, 1);
+	run_turn();
+	await_hung();
+	ck_assert(!statsfile_is_due(statsfile, path));
+	ck_assert(!statsfile_is_due(statsfile, other));
+	ck_assert_int_eq(again_count, 0);
+	set_hangs(false);
+	run_for(SECOND);
+	ck_assert_int_eq(again_count, 1);
+	write_to(other, 2);
+	ck_assert(!is_there(path));
+	assert_file(other, "2\n");
+	ck_assert_int_eq(again_count, 1);
+}
+END_TEST
+
+START_TEST(the_same_path_is_not_asked_for_again)
+{
+	set_hangs(true);
+	begin_writing(path, 1);
+	run_turn();
+	await_hung();
+	ck_assert(!statsfile_is_due(statsfile, path));
+	set_hangs(false);
+	run_for(SECOND);
+	ck_assert_int_eq(again_count, 0);
+}
+END_TEST
+
 START_TEST(it_goes_with_iotd)
 {
 	write_to(path, 1);
@@ -416,6 +458,8 @@ int main(void)
 	tcase_add_test(cases, one_that_could_not_be_filled_does_not_replace_it);
 	tcase_add_test(cases, nothing_is_due_without_a_path);
 	tcase_add_test(cases, a_former_path_is_cleared);
+	tcase_add_test(cases, another_path_is_due_when_the_job_is_back);
+	tcase_add_test(cases, the_same_path_is_not_asked_for_again);
 	tcase_add_test(cases, it_goes_with_iotd);
 	tcase_add_test(cases, a_stop_while_it_is_written_removes_it_too);
 	tcase_add_test(cases, what_this_run_has_not_written_is_not_removed);
