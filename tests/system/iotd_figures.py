@@ -9,8 +9,10 @@ tests/RELIABILITY.md has the table that this program makes of such a file.
 import os
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+
+from paho.mqtt.client import topic_matches_sub
 
 from iotd_harness import SLOW
 
@@ -48,6 +50,41 @@ class Cost:
     @property
     def gap_allowed(self):
         return max(3 * self.interval, 0.05) * SLOW
+
+
+class Tally:
+    """Counts the readings that came, from all messages in their order.
+
+    Within one connection iotd sends a reading once: what is there twice are two readings of one
+    millisecond, one that was late and the next. What comes in a later connection, too, came again.
+    """
+
+    def __init__(self, prefix):
+        self._status, self._topics = f"{prefix}/status", f"{prefix}/sensor/+"
+        self._here, self._most = Counter(), Counter()  # in this connection, in any
+        self.messages = []  # those with a reading
+        self.readings = 0
+
+    def add(self, message):
+        """Return: readings until now."""
+        if message.topic == self._status and message.text == "online":  # the first of a connection
+            self._here.clear()
+        elif topic_matches_sub(self._topics, message.topic):
+            reading = message.topic, message.time
+            self._here[reading] += 1
+            if self._here[reading] > self._most[reading]:
+                self._most[reading] += 1
+                self.readings += 1
+            self.messages.append(message)
+        return self.readings
+
+    @property
+    def doubled(self):
+        return len(self.messages) - self.readings
+
+    def __str__(self):
+        twins = self.readings - len(self._most)
+        return f"with {self.readings} readings, {twins} of them twins, and {self.doubled} again,"
 
 
 def record(fault, readings, lost, doubled, gap="", memory=""):
