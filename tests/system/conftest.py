@@ -268,7 +268,8 @@ def figures(client):
         cost.readings, cost.doubled = tally.readings, tally.doubled
         if healthy:
             topics = {f"{client.prefix}/sensor/{name}" for name in healthy}
-            cost.gap = Cost.of([m for m in tally.messages if m.topic in topics], interval).gap
+            those = Cost.of([m for m in tally.messages if m.topic in topics], interval)
+            cost.gap, cost.own_gap = those.gap, those.own_gap
         judge(fault, cost, taken, daemon.kib("VmHWM"), breaks, pause)
         return cost
 

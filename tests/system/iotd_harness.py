@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from iotd_metronome import longest_monotonic_gap, own_seconds
+
 SLOW = float(os.environ.get("IOTD_TEST_SLOW", "1"))
 PATIENCE = 10 * SLOW  # how long to wait for what must come
 
@@ -273,6 +275,14 @@ class Supervisor:
             **more,
         )
 
+    def reloaded(self, asked):
+        """Wait for the end of a reload that began after `asked`, on the clock of time.monotonic().
+
+        What comes may be late, and of the reload before: it tells on that clock when it began.
+        """
+        begun = self.wait("MONOTONIC_USEC", match=lambda value: int(value) >= asked * 1e6 - 1)
+        self.events.wait(lambda event: event.key == "READY" and event.at >= begun.at)
+
     def status(self, match, **more):
         return self.wait("STATUS", match=match, **more).value
 
@@ -316,14 +326,15 @@ class Iotd(Process):
         self._killed = False
 
     def ready(self):
-        """Seconds from start to READY=1."""
-        return self.supervisor.wait("READY", "1").at - self.started
+        """Seconds from start to READY=1, without those in which the machine held everybody up."""
+        return own_seconds(self.started, self.supervisor.wait("READY", "1").at)
 
     def stop(self, number=signal.SIGTERM, timeout=PATIENCE):
-        """Ask it to end: (exit code, seconds)."""
+        """Ask it to end: (exit code, seconds without those in which the machine held all up)."""
         self.signal(number)
+        asked = time.monotonic()
         seconds = self.wait(timeout)
-        return self.child.returncode, seconds
+        return self.child.returncode, own_seconds(asked, asked + seconds)
 
     def kill(self):
         self._killed = True
@@ -374,7 +385,7 @@ def assert_beats(supervisor, since):
     """The watchdog was fed in time all along; with BEAT."""
     times = [e.at for e in supervisor.events.all(lambda e: e.key == "WATCHDOG", since)]
     assert len(times) > 3
-    assert max(b - a for a, b in zip(times, times[1:])) < 0.4 * SLOW  # twice what was asked for
+    assert longest_monotonic_gap(times) < 0.4 * SLOW  # twice what was asked for
 
 
 def assert_schedule_kept(messages, interval):

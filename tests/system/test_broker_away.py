@@ -11,11 +11,11 @@ import signal
 import pytest
 
 from iotd_broker import retained
+from iotd_figures import assert_schedule
 from iotd_harness import (
     BEAT,
     SLOW,
     assert_beats,
-    assert_schedule_kept,
     configuration,
     file_sensor,
     output,
@@ -71,7 +71,7 @@ def test_many_short_outages_lose_nothing(daemon, broker, client, link, qos):
         client.wait("status", "online", since=mark)
         client.wait("sensor/air", since=mark, count=2)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
     assert one.descriptors() <= before + 2
 
 
@@ -130,7 +130,7 @@ def test_readings_from_before_the_first_connection_arrive(daemon, client, link):
     one.supervisor.beats(15)
     link.forward()
     client.wait("sensor/air", count=18)
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 @pytest.fixture(params=["mute", "cut", "slam"])
@@ -149,7 +149,7 @@ def test_iotd_lives_with_a_broken_line(daemon, client, broken):
     broken.forward()
     client.wait("status", "online", timeout=25 * SLOW)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_iotd_stops_in_time_with_a_broken_line(daemon, broken):
@@ -172,7 +172,7 @@ def test_line_that_goes_deaf(daemon, client, link):
     seen = client.mark()
     client.wait("status", "online", since=seen, timeout=25 * SLOW)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_frozen_broker_delays_nothing_but_its_messages(simulated, broker, client, value_file):
@@ -189,7 +189,7 @@ def test_frozen_broker_delays_nothing_but_its_messages(simulated, broker, client
     assert abs(end.time - begin.time - 0.3) < 0.1 * SLOW
     client.wait("sensor/air", count=30)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
     assert_beats(one.supervisor, mark)
 
 
