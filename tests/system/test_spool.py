@@ -47,9 +47,9 @@ def test_reload_during_an_outage_leaves_the_spool_alone(daemon, client, link, sp
         configuration(link.url, sensors=[file_sensor(value_file)], spool={"path": str(spool)}),
         encoding="utf-8",
     )
-    mark = one.supervisor.events.mark()
+    asked = time.monotonic()
     one.signal(signal.SIGHUP)
-    one.supervisor.wait("READY", "1", since=mark)
+    one.supervisor.reloaded(asked)
     begin = time.time() + GAP
     one.supervisor.beats(round(20 * SLOW))
     one.kill()

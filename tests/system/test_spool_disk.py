@@ -205,10 +205,10 @@ def test_reload_that_names_another_file(daemon, client, link, spool, value_file)
     other = {"path": str(spool.parent.parent / "other.db"), "max_size": "64K"}
     text = configuration(link.url, sensors=[file_sensor(value_file)], spool=other)
     for _ in range(2):
-        mark = one.supervisor.events.mark()
         replace_file(one.config, text)
+        asked = time.monotonic()
         one.signal(signal.SIGHUP)
-        one.supervisor.wait("READY", "1", since=mark)
+        one.supervisor.reloaded(asked)
     one.log.wait(lambda line: "a change of spool needs a restart" in line.text)
     spool.parent.rmdir()
     outage(client, link)
