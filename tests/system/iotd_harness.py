@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from iotd_metronome import longest_monotonic_gap, own_seconds
+from iotd_metronome import METRONOME, longest_monotonic_gap, own_seconds
 
 SLOW = float(os.environ.get("IOTD_TEST_SLOW", "1"))
 PATIENCE = 10 * SLOW  # how long to wait for what must come
@@ -324,6 +324,7 @@ class Iotd(Process):
         command = [*prefix, *program(), "-c", str(self.config), *options]
         super().__init__(command, "iotd", environment, collect)
         self._killed = False
+        METRONOME.watch(self.pid)
 
     def ready(self):
         """Seconds from start to READY=1, without those in which the machine held everybody up."""
@@ -378,6 +379,7 @@ class Iotd(Process):
                 )
             assert not sanitizer_complaints(self.text()), self.text()[:8000]
         finally:
+            METRONOME.forget(self.pid)
             self.supervisor.close()
 
 

@@ -20,12 +20,14 @@ def outage(client, link):
 
 
 def recover(client, link, topic="sensor/air"):
-    """Mend the line; when this returns all that waited has come."""
+    """Mend the line; when this returns all that waited has come. Return: up to when, at least."""
     mark = client.mark()
     link.forward()
     client.wait("status", "online", since=mark)
-    client.wait(topic, match=lambda m: m.time > time.time() - 0.5, since=mark)
+    end = time.time()
+    client.wait(topic, match=lambda m: m.time > end, since=mark)  # the oldest come first
     client.settle()
+    return end
 
 
 def arrived(client, topic="sensor/air"):
