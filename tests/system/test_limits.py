@@ -211,23 +211,24 @@ def test_files_that_come_and_go_with_few_descriptors(iotd, client, tmp_path, lin
     client.wait("sensor/+/status", "offline", count=5)
     offline = {m.topic.split("/")[-2] for m in client.all("sensor/+/status", "offline")}
     assert 5 <= len(offline) <= 45
-    log = one.log.mark()
+    log, replaced = one.log.mark(), {f"f{number}" for number in range(0, 20, 5)}
     for _ in range(5):
         mark = client.mark()
         link.cut()
         client.wait("status", "offline", since=mark)
         link.forward()
         client.wait("status", "online", since=mark)
-        for number in range(0, 20, 5):
-            replace_file(tmp_path / f"f{number}", "1.5\n")
-        client.wait("sensor/f0", since=client.mark(), count=2)
+        for name in replaced:
+            replace_file(tmp_path / name, "1.5\n")
+        client.wait("sensor/f1", since=client.mark(), count=2)
     client.settle()
     assert one.descriptors() <= 64
     told = [line.text for line in one.log.all(lambda line: "sensor" in line.text, since=log)]
     named = set(re.findall(r"sensor (\w+):", "\n".join(told)))
-    assert named <= offline, "those that had a descriptor kept it"
-    assert len(told) <= 2 * len(offline), "and each of the others says it once"
-    healthy = {sensor["name"] for sensor in sensors} - offline
+    # a file that was replaced is closed to be opened anew, and one of the others may be quicker
+    assert named <= offline | replaced, "those that had a descriptor kept it"
+    assert len(told) <= 2 * len(named | offline), "and each of the others says it once"
+    healthy = {sensor["name"] for sensor in sensors} - offline - named
     figures("64 descriptors for 60 files, 5 reconnects", one, 0.1, breaks=5, healthy=healthy)
 
 
