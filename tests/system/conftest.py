@@ -7,14 +7,13 @@ IOTD_FIGURES names a file for the figures of the faults (iotd_figures.py).
 """
 
 import os
-import time
 import zlib
 
 import pytest
 
 from iotd_broker import Broker, Client, Proxy
 from iotd_bus import Bus
-from iotd_figures import Cost, judge
+from iotd_figures import Cost, Tally, judge
 from iotd_formats import INFLUXD, Influx
 from iotd_fuse import FaultyFiles
 from iotd_harness import BEAT, Iotd, configuration, file_sensor
@@ -227,20 +226,18 @@ def faulty(tmp_path):
     one.close()
 
 
-class Tally:
-    """Counts readings that came. One that comes again is the same, unless nothing can come again."""
-
-    def __init__(self, twice_until):
-        self.twice_until = twice_until
-        self.seen, self.late, self.twins = set(), set(), 0
-
-    def add(self, message):
-        reading = message.topic, message.time
-        if message.at > self.twice_until:  # two readings of one millisecond
-            self.twins += reading in self.late
-            self.late.add(reading)
-        self.seen.add(reading)
-        return len(self.seen) + self.twins
+def tally_of(client, taken):
+    """All that has come, when `taken` readings are among it."""
+    tally = Tally(client.prefix)
+    try:
+        client.wait(match=lambda message: tally.add(message) >= taken)
+    except AssertionError as short:
+        raise AssertionError(f"iotd took {taken} readings, the client is {tally} {short}") from None
+    client.settle()
+    tally = Tally(client.prefix)
+    for message in client.all():
+        tally.add(message)
+    return tally
 
 
 @pytest.fixture
@@ -256,7 +253,6 @@ def figures(client):
 
     def end(fault, daemon, interval, breaks=1, healthy=None, pause=0.0):
         client.settle()
-        twice_until = time.monotonic() if breaks else 0
         for device in client.result("list"):
             if device["kind"] == "sensor":
                 client.result("interval", name=device["name"], interval="1d")
@@ -267,15 +263,13 @@ def figures(client):
         taken = tally = None
         while taken != client.result("stats")["readings"]:  # the last read may be under way
             taken = client.result("stats")["readings"]
-            tally = Tally(twice_until)
-            client.wait("sensor/+", match=lambda m: tally.add(m) >= taken)
-            client.settle()
-        messages = client.all("sensor/+")
-        cost = Cost.of(messages, interval)
-        cost.readings, cost.doubled = cost.readings + tally.twins, cost.doubled - tally.twins
+            tally = tally_of(client, taken)
+        cost = Cost.of(tally.messages, interval)
+        cost.readings, cost.doubled = tally.readings, tally.doubled
         if healthy:
             topics = {f"{client.prefix}/sensor/{name}" for name in healthy}
-            cost.gap = Cost.of([m for m in messages if m.topic in topics], interval).gap
+            those = Cost.of([m for m in tally.messages if m.topic in topics], interval)
+            cost.gap, cost.own_gap = those.gap, those.own_gap
         judge(fault, cost, taken, daemon.kib("VmHWM"), breaks, pause)
         return cost
 

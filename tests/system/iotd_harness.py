@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from iotd_metronome import METRONOME, own_seconds
+
 SLOW = float(os.environ.get("IOTD_TEST_SLOW", "1"))
 PATIENCE = 10 * SLOW  # how long to wait for what must come
 
@@ -273,6 +275,14 @@ class Supervisor:
             **more,
         )
 
+    def reloaded(self, asked):
+        """Wait for the end of a reload that began after `asked`, on the clock of time.monotonic().
+
+        What comes may be late, and of the reload before: it tells on that clock when it began.
+        """
+        begun = self.wait("MONOTONIC_USEC", match=lambda value: int(value) >= asked * 1e6 - 1)
+        self.events.wait(lambda event: event.key == "READY" and event.at >= begun.at)
+
     def status(self, match, **more):
         return self.wait("STATUS", match=match, **more).value
 
@@ -314,16 +324,18 @@ class Iotd(Process):
         command = [*prefix, *program(), "-c", str(self.config), *options]
         super().__init__(command, "iotd", environment, collect)
         self._killed = False
+        METRONOME.watch(self.pid)
 
     def ready(self):
-        """Seconds from start to READY=1."""
-        return self.supervisor.wait("READY", "1").at - self.started
+        """Seconds from start to READY=1, without those in which the machine held everybody up."""
+        return own_seconds(self.started, self.supervisor.wait("READY", "1").at)
 
     def stop(self, number=signal.SIGTERM, timeout=PATIENCE):
-        """Ask it to end: (exit code, seconds)."""
+        """Ask it to end: (exit code, seconds without those in which the machine held all up)."""
         self.signal(number)
+        asked = time.monotonic()
         seconds = self.wait(timeout)
-        return self.child.returncode, seconds
+        return self.child.returncode, own_seconds(asked, asked + seconds)
 
     def kill(self):
         self._killed = True
@@ -367,6 +379,7 @@ class Iotd(Process):
                 )
             assert not sanitizer_complaints(self.text()), self.text()[:8000]
         finally:
+            METRONOME.forget(self.pid)
             self.supervisor.close()
 
 

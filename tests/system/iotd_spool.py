@@ -1,41 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Outages, and what must have arrived after them: for the tests of the spool."""
 
-import threading
 import time
 
 from iotd_figures import IN_FLIGHT
 from iotd_harness import PATIENCE, SLOW
+from iotd_metronome import longest_gap
 
 INTERVAL = 0.1  # of file_sensor()
 GAP = 3 * INTERVAL * SLOW  # the longest that is allowed, and on a busy machine it happens
-
-
-class Metronome(threading.Thread):
-    """Knows when the machine itself was too busy to let anybody wake up in time."""
-
-    TICK = 0.02
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self._held_up = []  # (when, for how long), on the wall's clock
-        self.start()
-
-    def run(self):
-        due = time.time()
-        while True:
-            due += self.TICK
-            time.sleep(max(0, due - time.time()))
-            late = time.time() - due
-            if late > 0.005:
-                self._held_up.append((due, late))
-                due += late
-
-    def held_up(self, begin, end):
-        return sum(late for when, late in list(self._held_up) if begin <= when <= end)
-
-
-METRONOME = Metronome()
 
 
 def outage(client, link):
@@ -47,12 +20,14 @@ def outage(client, link):
 
 
 def recover(client, link, topic="sensor/air"):
-    """Mend the line; when this returns all that waited has come."""
+    """Mend the line; when this returns all that waited has come. Return: up to when, at least."""
     mark = client.mark()
     link.forward()
     client.wait("status", "online", since=mark)
-    client.wait(topic, match=lambda m: m.time > time.time() - 0.5, since=mark)
+    end = time.time()
+    client.wait(topic, match=lambda m: m.time > end, since=mark)  # the oldest come first
     client.settle()
+    return end
 
 
 def arrived(client, topic="sensor/air"):
@@ -69,14 +44,6 @@ def assert_none_missing(times, lives):
     for begin, end in lives:
         life = [begin, *(t for t in times if begin <= t <= end), end]
         assert longest_gap(life) < GAP, life
-
-
-def longest_gap(times):
-    """Without what the machine is to blame for; it takes three threads to wake up for a reading."""
-    return max(
-        (b - a - 3 * METRONOME.held_up(a - 0.5, b + 1.2) for a, b in zip(times, times[1:])),
-        default=0,
-    )
 
 
 def assert_balance(client):

@@ -7,19 +7,22 @@ schedule was kept shows afterwards, from the times that the readings carry.
 
 import re
 import signal
+import time
 
 import pytest
 
 from iotd_broker import retained
+from iotd_figures import assert_schedule
 from iotd_harness import (
     BEAT,
+    PATIENCE,
     SLOW,
     assert_beats,
-    assert_schedule_kept,
     configuration,
     file_sensor,
     output,
 )
+from iotd_metronome import longest_gap, longest_monotonic_gap, own_gap
 
 PUMP = output("pump", 22)
 DOOR = {"name": "door", "chip": "gpiochip0", "line": 17}
@@ -71,8 +74,11 @@ def test_many_short_outages_lose_nothing(daemon, broker, client, link, qos):
         client.wait("status", "online", since=mark)
         client.wait("sensor/air", since=mark, count=2)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
-    assert one.descriptors() <= before + 2
+    assert_schedule(client.all("sensor/air"), 0.1)
+    deadline = time.monotonic() + PATIENCE
+    while one.descriptors() > before + 2:
+        assert time.monotonic() < deadline
+        one.supervisor.beats(1)
 
 
 @pytest.mark.any_broker
@@ -130,7 +136,7 @@ def test_readings_from_before_the_first_connection_arrive(daemon, client, link):
     one.supervisor.beats(15)
     link.forward()
     client.wait("sensor/air", count=18)
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 @pytest.fixture(params=["mute", "cut", "slam"])
@@ -149,7 +155,7 @@ def test_iotd_lives_with_a_broken_line(daemon, client, broken):
     broken.forward()
     client.wait("status", "online", timeout=25 * SLOW)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_iotd_stops_in_time_with_a_broken_line(daemon, broken):
@@ -168,11 +174,11 @@ def test_line_that_goes_deaf(daemon, client, link):
     link.mute()
     one.supervisor.disconnected(since=mark, timeout=15 * SLOW)
     assert_beats(one.supervisor, mark)
-    link.forward()
     seen = client.mark()
+    link.forward()
     client.wait("status", "online", since=seen, timeout=25 * SLOW)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_frozen_broker_delays_nothing_but_its_messages(simulated, broker, client, value_file):
@@ -186,10 +192,11 @@ def test_frozen_broker_delays_nothing_but_its_messages(simulated, broker, client
     one.supervisor.beats(30)
     broker.thaw()
     begin, end = client.state("pump", "on"), client.state("pump", "off", count=2)[1]
-    assert abs(end.time - begin.time - 0.3) < 0.1 * SLOW
+    assert end.time - begin.time > 0.3 - 0.1 * SLOW
+    assert own_gap(begin.time, end.time) < 0.3 + 0.1 * SLOW
     client.wait("sensor/air", count=30)
     client.settle()
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
     assert_beats(one.supervisor, mark)
 
 
@@ -204,8 +211,12 @@ def test_stop_with_a_frozen_broker(simulated, broker, client, value_file, number
 
 
 def test_failure_of_the_line_is_logged_when_it_begins_and_when_it_ends(daemon, client, link):
+    def is_about_it(line):
+        return re.search("broker|mqtt|connect", line.text, re.I)
+
     one = daemon()
     client.wait("status", "online")
+    one.log.wait(lambda line: "connected to" in line.text)  # it is behind the message
     mark = one.log.mark()
     link.cut()
     one.supervisor.beats(25)
@@ -213,8 +224,9 @@ def test_failure_of_the_line_is_logged_when_it_begins_and_when_it_ends(daemon, c
     link.forward()
     client.wait("status", "online", since=seen)
     client.settle()
+    one.log.wait(is_about_it, since=mark, count=2)
     lines = [line.text for line in one.log.all(since=mark)]
-    told = [line for line in lines if re.search("broker|mqtt|connect", line, re.I)]
+    told = [line.text for line in one.log.all(is_about_it, since=mark)]
     assert 2 <= len(told) <= 4, lines
     assert any(str(link.port) in line for line in told), "says which broker"
 
@@ -224,9 +236,10 @@ def test_attempts_back_off(daemon, link):
     one = daemon(mqtt={"reconnect_min": "100ms", "reconnect_max": "1s"})
     one.supervisor.beats(45)  # 4.5 s
     times = [line.at for line in link.accepted.all()]
+    times = [at for at in times if at < times[0] + 4.5]  # the beats of a busy machine take longer
     assert 3 <= len(times) <= 20, times
     gaps = [b - a for a, b in zip(times, times[1:])]
-    assert max(gaps) < 1.6 * SLOW, "never longer than reconnect_max, jitter included"
+    assert longest_monotonic_gap(times) < 1.6 * SLOW, "at most reconnect_max, jitter included"
     assert max(gaps) > 0.25, "longer than twice reconnect_min, where it began"
 
 
@@ -238,14 +251,14 @@ def test_memory_is_bounded_and_the_oldest_go_first(simulated, client, link, valu
     link.cut()
     client.wait("status", "offline", since=mark)
     cut = client.all("sensor/s0")[-1].time
+    one.log.wait(lambda line: "discarded" in line.text)
     one.supervisor.beats(40)  # 4 s, 4,000 readings of at least 50 bytes
     link.forward()
     client.wait("status", "online", since=mark)
     client.settle()
     later = [m.time for m in client.all("sensor/s0", match=lambda m: m.time > cut)]
-    gaps = [b - a for a, b in zip(later, later[1:])]
     assert later[0] > cut + 0.5, "the oldest were given up"
-    assert max(gaps) < 0.1 * SLOW, "the newest were kept, without a hole"
+    assert longest_gap(later) < 0.1 * SLOW, "the newest were kept, without a hole"
     stats = client.result("stats")
     lost = {k: v for k, v in stats.items() if re.search("drop|discard|lost", k) and v}
     assert lost, stats

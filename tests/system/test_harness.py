@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from iotd_broker import paho_client, properties, retained
+from iotd_broker import Message, paho_client, properties, retained
+from iotd_figures import Tally
 from iotd_harness import (
     PATIENCE,
     History,
@@ -166,3 +167,19 @@ def test_time_has_milliseconds_and_utc():
     for wrong in ("1970-01-01T00:00:01Z", "1970-01-01 00:00:01.250Z", "1970-01-01T00:00:01.250"):
         with pytest.raises(AssertionError):
             seconds_of(wrong)
+
+
+def test_tally_tells_twins_from_what_comes_again():
+    def tallied(*what):
+        tally = Tally("t")
+        for word in what:
+            topic, payload = "t/sensor/air", '{"time":"2026-11-22T13:15:00.%sZ"}' % word
+            if word == "online":
+                topic, payload = "t/status", word
+            tally.add(Message(topic, payload.encode(), False, 1, None))
+        return tally.readings, tally.doubled
+
+    assert tallied("online", "001", "002") == (2, 0)
+    assert tallied("online", "001", "001", "002") == (3, 0), "two of one millisecond"
+    assert tallied("online", "001", "002", "online", "001", "002", "003") == (3, 2)
+    assert tallied("online", "001", "001", "online", "001", "001", "002") == (3, 2), "both again"

@@ -19,7 +19,7 @@ import pytest
 
 from iotd_figures import record
 from iotd_harness import SLOW, configuration, file_sensor, seconds_of
-from iotd_spool import longest_gap
+from iotd_metronome import longest_gap
 
 RUNS, LIVES = 8, 25 if SLOW == 1 else 6  # a sanitizer makes each life as many times longer
 SENSORS, INTERVAL = 3, 0.05

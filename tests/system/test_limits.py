@@ -4,12 +4,14 @@
 import re
 import resource
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from iotd_harness import (
     BEAT,
+    PATIENCE,
     SLOW,
     assert_beats,
     configuration,
@@ -21,6 +23,7 @@ from iotd_harness import (
 )
 
 MIB = 1 << 20
+IDLE_THREADS = 10  # seconds until one that has nothing to do ends
 CHIP = {"driver": "bme280", "address": 0x76, "interval": "100ms"}
 DOOR = {"name": "door", "chip": "gpiochip0", "line": 17}
 
@@ -63,9 +66,9 @@ def rich(simulated, link, tmp_path, own_memory):
 def outages(one, client, link, count):
     """The line is cut and comes back, each time with a reload; the first outage reaches the file."""
     for number in range(count):
-        mark = client.mark()
+        mark, down = client.mark(), one.supervisor.events.mark()
         link.cut()
-        one.supervisor.disconnected(since=one.supervisor.events.mark())
+        one.supervisor.disconnected(since=down)
         if number == 0:
             one.supervisor.beats(12)
         one.signal(signal.SIGHUP)
@@ -146,10 +149,18 @@ def fast(tmp_path, count):
 
 
 def use_up_descriptors(one):
-    """No descriptor is to be had from now on; what the limit was."""
-    used = {int(name.name) for name in Path(f"/proc/{one.pid}/fd").iterdir()}
-    free = min(set(range(len(used) + 1)) - used)
-    return one.limit(resource.RLIMIT_NOFILE, free)
+    """No descriptor is to be had from now on; what the limit was.
+
+    Some come and go, as with each attempt to connect: so it is looked for a while.
+    """
+    was, limit = None, 1 << 20
+    for _ in range(12):
+        used = {int(name.name) for name in Path(f"/proc/{one.pid}/fd").iterdir()}
+        limit = min(limit, *(set(range(len(used) + 1)) - used))
+        before = one.limit(resource.RLIMIT_NOFILE, limit)
+        was = before if was is None else was
+        one.supervisor.beats(1)
+    return was
 
 
 def test_descriptors_run_out_and_come_back(simulated, client, link, tmp_path, figures):
@@ -195,26 +206,29 @@ def test_files_that_come_and_go_with_few_descriptors(iotd, client, tmp_path, lin
     sensors = files(tmp_path, 60)
     one = iotd(link.url, sensors=sensors, env=BEAT, prefix=["prlimit", "--nofile=64"])
     client.wait("sensor/f0", count=3)
+    for sensor in sensors:  # until each has said what it is
+        client.wait(f"sensor/{sensor['name']}/status")
     client.wait("sensor/+/status", "offline", count=5)
     offline = {m.topic.split("/")[-2] for m in client.all("sensor/+/status", "offline")}
     assert 5 <= len(offline) <= 45
-    log = one.log.mark()
+    log, replaced = one.log.mark(), {f"f{number}" for number in range(0, 20, 5)}
     for _ in range(5):
         mark = client.mark()
         link.cut()
         client.wait("status", "offline", since=mark)
         link.forward()
         client.wait("status", "online", since=mark)
-        for number in range(0, 20, 5):
-            replace_file(tmp_path / f"f{number}", "1.5\n")
-        client.wait("sensor/f0", since=client.mark(), count=2)
+        for name in replaced:
+            replace_file(tmp_path / name, "1.5\n")
+        client.wait("sensor/f1", since=client.mark(), count=2)
     client.settle()
     assert one.descriptors() <= 64
     told = [line.text for line in one.log.all(lambda line: "sensor" in line.text, since=log)]
     named = set(re.findall(r"sensor (\w+):", "\n".join(told)))
-    assert named <= offline, "those that had a descriptor kept it"
-    assert len(told) <= 2 * len(offline), "and each of the others says it once"
-    healthy = {sensor["name"] for sensor in sensors} - offline
+    # a file that was replaced is closed to be opened anew, and one of the others may be quicker
+    assert named <= offline | replaced, "those that had a descriptor kept it"
+    assert len(told) <= 2 * len(named | offline), "and each of the others says it once"
+    healthy = {sensor["name"] for sensor in sensors} - offline - named
     figures("64 descriptors for 60 files, 5 reconnects", one, 0.1, breaks=5, healthy=healthy)
 
 
@@ -273,8 +287,10 @@ def test_reconnects_and_reloads_leave_nothing_behind(
     threads, descriptors, memory = len(one.threads()), one.descriptors(), one.kib()
     again(count)
     client.settle()
-    assert len(one.threads()) <= threads + 2
-    assert one.descriptors() <= descriptors + 2
+    deadline = time.monotonic() + IDLE_THREADS + PATIENCE
+    while len(one.threads()) > threads + 2 or one.descriptors() > descriptors + 2:
+        assert time.monotonic() < deadline, (one.threads(), one.descriptors())
+        one.supervisor.beats(1)  # what a busy moment wanted in addition ends
     if not is_sanitized():
         assert one.kib() - memory < 4096
     print(f"threads {threads} {len(one.threads())}, descriptors {descriptors} {one.descriptors()}, "

@@ -8,11 +8,11 @@ import shutil
 
 import pytest
 
+from iotd_figures import assert_schedule
 from iotd_harness import (
     BEAT,
     SLOW,
     assert_beats,
-    assert_schedule_kept,
     configuration,
     file_sensor,
 )
@@ -62,7 +62,7 @@ def dead_dns(network, tmp_path):
 
 def assert_kept_time(daemon, client, mark):
     assert_beats(daemon.supervisor, mark)
-    assert_schedule_kept(client.all("sensor/air"), 0.05)
+    assert_schedule(client.all("sensor/air"), 0.05)
 
 
 def test_dead_dns_delays_nobody(inside, dead_dns, client):

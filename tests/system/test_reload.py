@@ -8,9 +8,11 @@ import time
 import pytest
 
 from iotd_broker import retained
+from iotd_figures import Tally, assert_schedule
 from iotd_harness import (
+    PATIENCE,
+    PREFIX,
     SLOW,
-    assert_schedule_kept,
     configuration,
     file_sensor,
     output,
@@ -34,10 +36,9 @@ class Reloader:
 
     def hang_up(self):
         """SIGHUP; wait until the reload that it asked for is over."""
-        since = self.daemon.supervisor.events.mark()
+        asked = time.monotonic()
         self.daemon.signal(signal.SIGHUP)
-        self.daemon.supervisor.wait("RELOADING", "1", since=since)
-        self.daemon.supervisor.wait("READY", "1", since=since)
+        self.daemon.supervisor.reloaded(asked)
 
     def __call__(self, url=None, **sections):
         self.write(url, **sections)
@@ -75,7 +76,7 @@ def test_what_is_the_same_keeps_its_schedule_and_the_connection(
         reload(sensors=others + [air] if number % 2 else [air] + others)
         client.wait(f"sensor/n{number}")
     client.wait("sensor/air", since=client.mark(), count=3)
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
     stats = client.result("stats")
     assert stats["connects"] == 1 and stats["disconnects"] == 0
     assert client.all("sensor/air/status", "offline") == []
@@ -183,9 +184,10 @@ def test_an_output_stays_on_when_only_max_on_changes(reloader, client):
 
 
 def test_an_output_without_max_on_again_stays_on(reloader, client):
-    reload = simulate(reloader, outputs=[{**PUMP, "max_on": "800ms"}, output("lamp", 5)])
+    limit = {"max_on": f"{4000 * SLOW:.0f}ms"}  # not over before the reload
+    reload = simulate(reloader, outputs=[{**PUMP, **limit}, output("lamp", 5)])
     client.result("set", name="pump", state="on")
-    reload(outputs=[PUMP, {**output("lamp", 5), "max_on": "1200ms"}])
+    reload(outputs=[PUMP, {**output("lamp", 5), **limit}])
     client.result("set", name="lamp", state="on")
     client.state("lamp", "off", since=client.mark())
     assert [m.json["state"] for m in client.all("output/pump")] == ["off", "on"]
@@ -266,8 +268,15 @@ def test_another_broker(reloader, client, clients, brokers, value_file):
     new.wait("sensor/air/status", "online")
     client.wait("status", "offline")
     new.wait("sensor/air", count=3)
-    times = sorted(m.time for m in client.all("sensor/air") + new.all("sensor/air"))
-    assert max(b - a for a, b in zip(times, times[1:])) < 0.15 * SLOW, "none is lost between them"
+    new.result("interval", name="air", interval="1d")
+    deadline = time.monotonic() + PATIENCE
+    while (stats := new.result("stats"))["queued"] > 0:
+        assert time.monotonic() < deadline, stats
+    new.settle()
+    tally = Tally(PREFIX)
+    for message in client.all() + new.all():
+        tally.add(message)
+    assert tally.readings >= stats["readings"], "none is lost between them"
 
 
 def test_a_broker_that_is_not_there_can_be_left(iotd, broker, client, value_file):
@@ -307,7 +316,7 @@ def test_a_refused_file_changes_nothing_and_says_why(reloader, client, value_fil
     mark = reload.daemon.supervisor.events.mark()
     reload(sensors=[file_sensor(value_file)])
     reload.daemon.supervisor.status(lambda text: "refused" not in text, since=mark)
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_a_file_that_is_gone_is_refused(reloader, client):
@@ -352,7 +361,7 @@ def test_a_storm_ends_in_the_last_one(reloader, client, value_file):
     assert names(client) == ["air", "last"]
     assert client.result("stats")["connects"] == 1
     client.wait("sensor/air", count=5)  # the storm may be over before the second one
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_commands_in_a_storm_are_all_answered(reloader, client):
@@ -423,7 +432,10 @@ def test_memory_stays(reloader, client, value_file):
         return reload.daemon.kib(), reload.daemon.descriptors()
 
     memory, descriptors = back_and_forth(10)
-    more_memory, more_descriptors = back_and_forth(40)
-    assert more_descriptors <= descriptors + 2
+    more_memory, _ = back_and_forth(40)
+    deadline = time.monotonic() + PATIENCE
+    while reload.daemon.descriptors() > descriptors + 2:  # one that seemed slow has its own worker
+        assert time.monotonic() < deadline
+        client.settle()
     if SLOW == 1:  # sanitizers keep what is freed for a while
         assert more_memory - memory < 1024

@@ -5,6 +5,7 @@ A hang is real: a system call of iotd that is not answered (iotd_fuse.py). The c
 is the watchdog, which beats every 100 ms while iotd makes progress.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -17,7 +18,9 @@ from iotd_broker import retained
 from iotd_figures import Cost
 from iotd_fuse import Bmp280
 from iotd_harness import BEAT, PATIENCE, SLOW, assert_beats, file_sensor, libconfig, replace_file
+from iotd_metronome import own_seconds
 
+IDLE_THREADS = 10  # seconds until one that has nothing to do ends
 READ_LIMIT = 3  # seconds until a read that hangs has failed (iotd.conf(5))
 TICK = file_sensor("/proc/uptime", "tick", interval="200ms")
 ALLOW = {"commands": {"allow": ["ping", "list", "stats", "read", "interval", "reload"]}}
@@ -28,9 +31,11 @@ ENV = {**BEAT, "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + " report_thr
 
 def threads(daemon, name=None):
     """How many it has; those called `name`, as `ps -L` shows it."""
-    names = [Path(task, "comm").read_text(encoding="ascii") for task in
-             Path(f"/proc/{daemon.pid}/task").iterdir()]
-    return sum(name in (None, each.strip()) for each in names)
+    names = []
+    for task in Path(f"/proc/{daemon.pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            names.append(Path(task, "comm").read_text(encoding="ascii").strip())
+    return sum(name in (None, each) for each in names)
 
 
 def about(name):
@@ -100,35 +105,45 @@ def start(iotd, faulty):
 @pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.nightly)])
 def test_a_hang_is_nobody_elses(start, hang, client, broker, figures, seconds):
     daemon = start(hang.sensor)
-    client.wait("sensor/air", count=3)
+    for name in ("air", "tick", "loft"):
+        client.wait(f"sensor/{name}", count=3)
     usual, mark, since = threads(daemon), client.mark(), daemon.supervisor.events.mark()
     begun = time.monotonic()
     hang.begin()
     offline = client.wait("sensor/air/status", "offline", since=mark)
-    assert READ_LIMIT - 0.2 < offline.at - begun < READ_LIMIT + 0.5 * SLOW
+    early = offline.at - begun - own_seconds(begun, offline.at)  # a read may have waited before
+    assert READ_LIMIT - 0.2 - early < offline.at - begun
+    assert own_seconds(begun, offline.at) < READ_LIMIT + 0.5 * SLOW
     assert retained(broker.port)["sensor/air/status"].text == "offline"
     asked = time.monotonic()
     assert "hangs" in client.error("read", name="air")
-    assert time.monotonic() - asked < 0.5 * SLOW
+    assert own_seconds(asked) < 0.5 * SLOW
     left = seconds - (time.monotonic() - begun)
-    daemon.supervisor.beats(int(10 * left), timeout=left + PATIENCE)
-    assert threads(daemon) <= usual + 2
+    if left > 0:
+        daemon.supervisor.beats(int(10 * left) + 1, timeout=left + PATIENCE)
+    deadline = time.monotonic() + IDLE_THREADS + PATIENCE
+    while threads(daemon) > usual + 2:  # those that a busy moment wanted end when they are idle
+        assert time.monotonic() < deadline
+        daemon.supervisor.beats(1)
     hung = time.monotonic() - begun
     mark = client.mark()
     hang.source.free()
     client.wait("sensor/air/status", "online", since=mark)
     client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
     begin, end = daemon.log.wait(about("air"), count=2)
+    held_up = time.monotonic() - begun - own_seconds(begun)
     what = "bus i2c-7" if hang.way == "transfer" else "its source"
     assert f"offline: no answer within 3 s: {what} hangs; trying again" in begin.text
     told = float(re.search(r"online again after ([0-9.]+) s, 1 failed reads", end.text)[1])
-    assert abs(told - (hung - READ_LIMIT)) < 0.5 * SLOW
+    assert abs(told - (hung - READ_LIMIT)) < 0.5 * SLOW + held_up
     assert_beats(daemon.supervisor, since)
     figures(
         f"a sensor's {hang.way} hangs for {seconds} s", daemon, 0.2, breaks=0, healthy=["tick"]
     )
     daemon.log.wait(about("air"), count=2)
     assert len(daemon.log.all(about("air"))) == 2
+    if hang.way == "transfer":
+        daemon.log.wait(about_a_bus, count=2)  # the second one comes behind the sensor's
     told = [line.text for line in daemon.log.all(about_a_bus)]
     if hang.way == "transfer":
         assert "bus i2c-7 hangs: its sensors are offline" in told.pop(0)
@@ -141,6 +156,8 @@ def test_a_hang_at_the_very_first_read(start, hang, client):
     daemon = start(hang.sensor)
     assert daemon.ready() < 1 * SLOW
     client.wait("sensor/air/status", "offline")
+    client.wait("sensor/tick", count=2)
+    client.wait("sensor/loft", count=2)
     assert_schedule(client)
     hang.source.free()
     client.wait("sensor/air/status", "online")
@@ -150,8 +167,8 @@ def test_a_hang_at_the_very_first_read(start, hang, client):
 def assert_schedule(client):
     """As figures() has it, for the file; the bus is as slow as Python, but does not hang."""
     cost = Cost.of(client.all("sensor/tick"), 0.2)
-    assert cost.gap <= cost.gap_allowed
-    assert Cost.of(client.all("sensor/loft"), 0.1).gap < 1 * SLOW
+    assert cost.gap_to_judge <= cost.gap_allowed, cost
+    assert Cost.of(client.all("sensor/loft"), 0.1).gap_to_judge < 1 * SLOW
 
 
 def test_a_stop_does_not_wait_for_a_hang(start, hang, client):
@@ -178,8 +195,10 @@ def test_many_hang_at_once(start, faulty, client, figures, phase):
         for file in files:
             file.hang("read")
     client.wait("sensor/+/status", "offline", count=count)
+    while (several := threads(daemon, "iotd-file")) <= count:  # one is being started still
+        client.wait("sensor/tick", since=client.mark())
     # one each, and of the healthy two at most one each as well, should one of them seem to hang
-    assert count < threads(daemon, "iotd-file") <= count + 2
+    assert several <= count + 2
     mark = client.mark()
     for file in files:
         file.free()
@@ -198,7 +217,7 @@ def test_more_hang_than_there_are_threads(start, faulty, client):
     assert threads(daemon) < 300
     mark = client.mark()
     client.wait("sensor/loft", since=mark, count=5)
-    assert Cost.of(client.all("sensor/loft"), 0.1).gap < 1 * SLOW
+    assert Cost.of(client.all("sensor/loft"), 0.1).gap_to_judge < 1 * SLOW
     assert client.result("reload") == {}
     for file in files:
         file.free()
@@ -225,7 +244,8 @@ class Reloaded:
 def test_what_hangs_can_be_removed_and_come_again(start, hang, client):
     daemon = start(hang.sensor)
     reload = Reloaded(daemon, client)
-    client.wait("sensor/air", count=3)
+    for name in ("air", "tick", "loft"):
+        client.wait(f"sensor/{name}", count=3)
     descriptors = daemon.descriptors()
     hang.begin()
     client.wait("sensor/air/status", "offline")
@@ -239,7 +259,10 @@ def test_what_hangs_can_be_removed_and_come_again(start, hang, client):
     client.wait("sensor/air/status", "online", since=mark)
     client.wait("sensor/air", match=hang.is_read, since=mark, count=3)
     assert_schedule(client)
-    assert daemon.descriptors() <= descriptors + 1
+    deadline = time.monotonic() + PATIENCE
+    while daemon.descriptors() > descriptors + 1:  # what hung is closed on its own thread
+        assert time.monotonic() < deadline
+        daemon.supervisor.beats(1)
 
 
 def test_changing_what_hangs_again_and_again_disturbs_nobody(start, hang, client):
@@ -321,8 +344,9 @@ def test_buses_that_fail_in_every_way(iotd, faulty, client, figures):
     figures("buses with every error", daemon, 0.2, breaks=0, healthy=["tick"])
     daemon.log.wait(lambda line: "sensor n" in line.text, count=2 * len(buses))
     assert len(daemon.log.all(lambda line: "sensor n" in line.text)) == 2 * len(buses)
-    told = [re.search(r"bus i2c-(\d+) ", line.text) for line in daemon.log.all(about_a_bus)]
     hung = (errno.EBUSY, errno.ETIMEDOUT)  # what a driver of a bus that hangs returns
+    daemon.log.wait(about_a_bus, count=2 * len(hung))  # the last ones come behind the sensors'
+    told = [re.search(r"bus i2c-(\d+) ", line.text) for line in daemon.log.all(about_a_bus)]
     assert sorted(int(match[1]) for match in told) == sorted(hung * 2)
 
 
@@ -345,6 +369,7 @@ def test_a_chip_that_holds_the_clock_is_not_its_bus(iotd, faulty, client):
     mark = client.mark()
     first.error = second.error = 0
     client.wait("sensor/+/status", "online", since=mark, count=2)
+    daemon.log.wait(about_a_bus, count=2)  # it comes behind the sensor's, which is another channel
     told = daemon.log.all(about_a_bus)
     assert len(told) == 2 and "bus i2c-7 answers again after" in told[1].text
 
@@ -384,7 +409,17 @@ def test_a_thousand_fail_at_once_and_come_back_at_once(start, client, figures, t
         client.wait("sensor/+/status", "online", since=mark, count=count)
     assert_beats(daemon.supervisor, since)
     figures("1,000 sensors fail and come back at once", daemon, 0.2, breaks=0, healthy=["tick"])
-    told = len(daemon.log.all(lambda line: "sensor n" in line.text))
-    dropped = daemon.log.all(lambda line: "messages dropped" in line.text)
-    dropped = sum(int(re.search(r"(\d+) messages dropped", line.text)[1]) for line in dropped)
-    assert told + dropped == 4 * count
+    told = 0
+
+    def are_all_told(line):
+        nonlocal told
+        dropped = re.search(r"(\d+) messages dropped", line.text)
+        told += int(dropped[1]) if dropped else "sensor n" in line.text
+        return told >= 4 * count
+
+    daemon.log.wait(are_all_told)  # the log is behind the messages
+    told = 0
+    daemon.stop()  # says the rest
+    for line in daemon.log.all():
+        are_all_told(line)
+    assert told == 4 * count

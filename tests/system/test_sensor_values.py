@@ -4,7 +4,9 @@
 Each test has one iotd with a sensor for each case, `tick` beside them.
 """
 
+import contextlib
 import os
+import signal
 import socket
 
 import pytest
@@ -119,6 +121,15 @@ def sparse(path, text):
         file.truncate(1 << 30)
 
 
+@contextlib.contextmanager
+def stopped(daemon):
+    """It sees nothing of what is between one state of its files and the next."""
+    daemon.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED | os.WNOWAIT)
+    yield
+    daemon.signal(signal.SIGCONT)
+
+
 # What a file turns into, and what the log says about it.
 TURNS = {
     "vanished": (lambda path: None, "No such file or directory"),
@@ -145,9 +156,10 @@ UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"
 def test_what_a_file_turns_into(sensors, client, figures):
     daemon, paths = sensors(len(TURNS), prefix=UNPRIVILEGED)
     before = daemon.descriptors()
-    for path, (turn, _) in zip(paths.values(), TURNS.values()):
-        path.unlink()
-        turn(path)
+    with stopped(daemon):
+        for path, (turn, _) in zip(paths.values(), TURNS.values()):
+            path.unlink()
+            turn(path)
     wait_all(client, paths, "offline")
     for (name, path), (what, (_, fault)) in zip(paths.items(), TURNS.items()):
         line = daemon.log.wait(lambda line, n=name: f"sensor {n}: offline: " in line.text)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from iotd_broker import Proxy
-from iotd_harness import BEAT, SLOW, configuration, file_sensor, output
+from iotd_harness import BEAT, PATIENCE, SLOW, configuration, file_sensor, output
+from iotd_metronome import METRONOME
 from iotd_spool import GAP, arrived, assert_balance, assert_none_missing, outage, recover
 
 
@@ -31,10 +32,8 @@ def test_kill_during_an_outage_loses_the_last_second_at_most(daemon, client, lin
     two = daemon()
     restarted = time.time()
     two.supervisor.beats(round(10 * SLOW))
-    recover(client, link)
-    assert_none_missing(
-        arrived(client), [(begin, killed - 1), (restarted + GAP, time.time() - GAP)]
-    )
+    end = recover(client, link)
+    assert_none_missing(arrived(client), [(begin, killed - 1), (restarted + GAP, end)])
     assert client.result("stats")["discarded"] == 0
 
 
@@ -47,9 +46,9 @@ def test_reload_during_an_outage_leaves_the_spool_alone(daemon, client, link, sp
         configuration(link.url, sensors=[file_sensor(value_file)], spool={"path": str(spool)}),
         encoding="utf-8",
     )
-    mark = one.supervisor.events.mark()
+    asked = time.monotonic()
     one.signal(signal.SIGHUP)
-    one.supervisor.wait("READY", "1", since=mark)
+    one.supervisor.reloaded(asked)
     begin = time.time() + GAP
     one.supervisor.beats(round(20 * SLOW))
     one.kill()
@@ -100,14 +99,25 @@ def written(one):
     return int(re.search(r"^write_bytes: (\d+)$", text, re.M).group(1))
 
 
+def wait_quiet(one, beats):
+    """Until nothing was written for so long."""
+    before, deadline = None, time.monotonic() + PATIENCE
+    while before != written(one):
+        assert time.monotonic() < deadline
+        before = written(one)
+        one.supervisor.beats(beats)
+
+
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.nightly)])
 def test_healthy_run_writes_nothing(daemon, client, spool, seconds):
     one = daemon()
+    begin = time.time()
     client.wait("sensor/air", count=5)
     before = written(one)
     one.supervisor.beats(seconds * 10, timeout=seconds * 2 * SLOW)
-    assert written(one) == before
-    assert not list(spool.parent.iterdir()), "not even a file"
+    late = METRONOME.held_up(begin, time.time())  # so may be what is not acknowledged
+    assert written(one) == before or late > 0.2
+    assert not list(spool.parent.iterdir()) or late > 0.2, "not even a file"
     client.wait("sensor/air", count=seconds * 8)
     assert written(one) < 1 << 20, "before that at most what exec() and the like cost"
 
@@ -119,11 +129,14 @@ def test_broker_back_within_the_second_leaves_an_empty_file_at_most(daemon, clie
     one.supervisor.beats(15)
     recover(client, link)
     assert spool.exists()
-    one.supervisor.beats(10)  # the rows are removed
-    before = written(one)
+    wait_quiet(one, 10)  # the rows are removed
+    begin, before = time.time(), written(one)
     one.supervisor.beats(20)
-    assert written(one) == before, "and then all is quiet again"
-    assert client.result("stats")["queued"] <= 1
+    late = METRONOME.held_up(begin, time.time())
+    assert written(one) == before or late > 0.2, "and then all is quiet again"
+    deadline = time.monotonic() + PATIENCE
+    while (queued := client.result("stats")["queued"]) > 1:
+        assert time.monotonic() < deadline, queued
 
 
 def test_max_size_discards_the_oldest_and_says_how_many(daemon, client, link, value_file, spool):
@@ -131,6 +144,7 @@ def test_max_size_discards_the_oldest_and_says_how_many(daemon, client, link, va
     one = daemon(sensors, max_size="64K")
     client.wait("sensor/s0", count=5)
     cut = outage(client, link)
+    one.log.wait(lambda line: "full: 64 KiB (spool.max_size)" in line.text)
     one.supervisor.beats(40)  # 4 s, 4,000 readings
     assert spool.stat().st_size < 200_000
     recover(client, link, "sensor/s0")
@@ -143,9 +157,17 @@ def test_max_size_discards_the_oldest_and_says_how_many(daemon, client, link, va
         hole, end = gaps[-1]
         assert hole > 0.5 and end > cut + 0.5, "the oldest of the outage were given up"
         assert gaps[-2][0] < hole / 2, "and nothing else"
+    counts = []
+
+    def are_all_told(line):
+        counts.extend(map(int, re.findall(r"; (\d+) were within ", line.text)))
+        return sum(counts) >= stats["discarded"]
+
+    one.log.wait(are_all_told)
     told = [line.text for line in one.log.all() if "spool" in line.text]
-    assert len(told) == 2 and "full: 64 KiB (spool.max_size)" in told[0], told
-    assert f"; {stats['discarded']} were within " in told[1], told
+    # once it begins and once it ends; again, should the broker be held up while it is nearly full
+    assert len(told) == 2 * len(counts) and sum(counts) == stats["discarded"], told
+    assert all("full: 64 KiB (spool.max_size)" in line for line in told[::2]), told
 
 
 def test_damaged_file_is_put_aside(daemon, client, spool):
@@ -182,17 +204,25 @@ class OneWay(Proxy):
             self.held.append((self._peers[side], side.recv(65536)))
 
 
-def test_state_that_changed_a_thousand_times_is_told_once(simulated, broker, client):
+def commands_done(textfile):
+    return int(re.search(r"^iotd_commands_total\S* (\d+)$", textfile.read_text(), re.M)[1])
+
+
+def test_state_that_changed_a_thousand_times_is_told_once(simulated, broker, client, tmp_path):
     """Only the latest counts: what was under way, and then how it is now."""
-    line = OneWay(broker.port)
-    one = simulated(line.url, outputs=[output("pump", 22)], env=BEAT)
+    line, textfile = OneWay(broker.port), tmp_path / "iotd.prom"
+    stats = {"interval": "200ms", "textfile": str(textfile)}
+    one = simulated(line.url, outputs=[output("pump", 22)], stats=stats, env=BEAT)
     client.state("pump", "off")
     client.settle()
     mark = client.mark()
     line.hold()
-    for _ in range(1000):
+    number, deadline = 0, time.monotonic() + PATIENCE
+    while number < 1000 or commands_done(textfile) <= 500:
+        assert time.monotonic() < deadline
         client.publish("output/pump/set", "toggle", qos=0)
         time.sleep(0.002)  # a command that follows at once would replace it
+        number += 1
     client.publish("output/pump/set", "on", qos=0)
     one.supervisor.beats(5)
     line.release()
