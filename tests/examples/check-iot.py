@@ -4,10 +4,10 @@
 
 usage: check-iot.py IOT
 
-Its sensor blocks for 300 ms in each read. If that held up the loop, nearly all heartbeats, due every
-20 ms, would be late by more than 50 ms, and most commands would be answered later than after half of a
-read (IOTD_TEST_SLOW stretches both). Now and then one is late because the machine is busy. Its whole
-output is compared.
+Its sensor blocks for 300 ms in each read. If that held up the loop, nearly all heartbeats, due
+every 20 ms, would be late by more than 50 ms, and most commands would be answered later than after
+half of a read (IOTD_TEST_SLOW stretches both). Now and then one is late because the machine is
+busy. Its whole output is compared.
 """
 
 import contextlib

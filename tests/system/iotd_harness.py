@@ -404,7 +404,7 @@ class Iotd(Process):
 
 
 def assert_beats(supervisor, since):
-    """The watchdog was fed in time all along; with BEAT. What iotd waits for a CPU is no fault of it."""
+    """The watchdog was fed in time all along; with BEAT. What iotd waits for a CPU does not count."""
     beats = supervisor.events.all(
         lambda e: e.key == "WATCHDOG" and e.waited is not None, since
     )

@@ -202,7 +202,7 @@ def test_on_time_counts_seconds_on(simulated, client):
     )
     assert list(reading.json) == ["time", "since_start", "total"]
     assert reading.json["since_start"] == reading.json["total"] < 5 * SLOW
-    client.wait("input/pump", match=lambda m: m.time > reading.time)  # so all before it are there
+    client.wait("input/pump", match=lambda m: m.time > reading.time)  # all before it are there
     states = [m for m in client.all("input/pump") if m.time <= reading.time]
     assert {m.json["state"] for m in states} == {"on", "off"}
     spans = zip(states, [m.time for m in states[1:]] + [reading.time])
