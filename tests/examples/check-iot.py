@@ -4,15 +4,17 @@
 
 usage: check-iot.py IOT
 
-Its sensor blocks for 300 ms in each read. Meanwhile its heartbeat, due every 20 ms, must never be
-late by more than 50 ms, and a command must be answered in less than half of a read
-(IOTD_TEST_SLOW stretches both). Its whole output is compared.
+Its sensor blocks for 300 ms in each read. If that held up the loop, nearly all heartbeats, due
+every 20 ms, would be late by more than 50 ms, and most commands would be answered later than after
+half of a read (IOTD_TEST_SLOW stretches both). Now and then one is late because the machine is
+busy. Its whole output is compared.
 """
 
 import contextlib
 import json
 import queue
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -79,8 +81,8 @@ class Watcher:
         self.client.loop_stop()
 
 
-def judge(watcher):
-    """Watch a run up to the reply to "stop"; returns what was wrong."""
+def judge(watcher, started):
+    """Watch a run up to the reply to "stop"."""
     times = [watcher.readings.get(timeout=PATIENCE)]
     answers = [watcher.command(word) for word in ("ping", "hello", "ping")]
     times += [watcher.readings.get(timeout=PATIENCE) for _ in range(READINGS - 1)]
@@ -88,18 +90,17 @@ def judge(watcher):
     beats = list(watcher.beats)
 
     assert [reply for reply, _ in answers] == ["pong", "hello", "pong", "stop"], answers
-    assert max(took for _, took in answers) < READ_TAKES / 2 * SLOW, answers
+    assert statistics.median(took for _, took in answers) < READ_TAKES / 2 * SLOW, answers
     assert [reading["count"] for _, reading in times] == list(range(1, READINGS + 1)), times
     assert all(reading["celsius"] == 21 for _, reading in times), times
-    span = times[-1][0] - times[0][0]
-    assert span > (READINGS - 1) * READ_TAKES * 0.9, f"reads do not block: {span}"
-    worst = max(late for _, late in beats)
-    assert worst < LATE_MAX, f"a heartbeat was {worst} s late"
-    gap = max(after[0] - before[0] for before, after in zip(beats, beats[1:]))
-    assert gap < BEAT_INTERVAL + LATE_MAX, f"no heartbeat for {gap} s"
-    assert len(beats) > span / BEAT_INTERVAL - LATE_MAX / BEAT_INTERVAL, f"only {len(beats)} beats"
+    took = times[-1][0] - started
+    assert took > READINGS * READ_TAKES * 0.9, f"reads do not block: {took}"
+    late = [late for _, late in beats]
+    assert statistics.median(late) < LATE_MAX, f"heartbeats were so late: {late}"
+    least = (READINGS * READ_TAKES - max(late) - LATE_MAX) / BEAT_INTERVAL
+    assert len(beats) > least, f"only {len(beats)} beats"
     slowest = max(took for _, took in answers)
-    print(f"{len(beats)} heartbeats, {worst * 1e3:.1f} ms late at most, gap {gap * 1e3:.1f} ms; "
+    print(f"{len(beats)} heartbeats, {max(late) * 1e3:.1f} ms late at most; "
           f"replies within {slowest * 1e3:.1f} ms")
 
 
@@ -108,10 +109,11 @@ def running(folder):
     """iot, its broker and a watcher, while they run."""
     broker = Broker(folder)
     watcher = Watcher(broker.port)
+    started = time.monotonic()
     iot = subprocess.Popen([sys.argv[1], str(broker.port)], stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)
     try:
-        yield iot, broker, watcher
+        yield iot, broker, watcher, started
     finally:
         iot.kill()
         iot.wait()
@@ -127,11 +129,11 @@ def ended(iot, code):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        with running(folder) as (iot, broker, watcher):
-            judge(watcher)
+        with running(folder) as (iot, broker, watcher, started):
+            judge(watcher, started)
             output = ended(iot, 0)
             assert output == EXPECTED, output
-        with running(folder) as (iot, broker, watcher):
+        with running(folder) as (iot, broker, watcher, _):
             watcher.readings.get(timeout=PATIENCE)
             broker.kill()
             output = ended(iot, 1)

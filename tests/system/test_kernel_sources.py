@@ -30,7 +30,10 @@ class Tree:
     def put(self, path, text):
         path = self.root / path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n", encoding="utf-8")  # in place, as the kernel changes its own
+        # in place, as the kernel changes its own, and never empty for a moment
+        with open(path, "r+b" if path.exists() else "wb", buffering=0) as file:
+            file.write(f"{text}\n".encode())
+            file.truncate()
 
     def once(self, config, *sensors, **more):
         return run_iotd("-c", config(sensors=list(sensors)), "--once",

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Outputs: what moves them, and what must not (SPEC 2, 3 and 5). All lines are emulated."""
+"""Outputs: what moves them, and what must not (SPEC 2, 3 and 5). All lines are emulated.
 
+How long something was on is at least what was asked for, on any machine; how exactly, only
+test_times_are_exact measures, with nothing beside it.
+"""
+
+import contextlib
 import signal
 import threading
+import time
 
 import pytest
 from paho.mqtt.client import MQTTv5
@@ -36,6 +42,23 @@ def states(client, name="pump", since=0):
 
 def last_state(client, name="pump"):
     return states(client, name)[-1]
+
+
+def lasted(begin, end):
+    return end.time - begin.time
+
+
+@contextlib.contextmanager
+def at_once(daemon, client):
+    """What is published inside reaches iotd in one go, however slowly we are served."""
+    mark = client.mark()
+    daemon.signal(signal.SIGSTOP)
+    try:
+        yield
+        client.publish("harness/behind", "")
+        client.wait("harness/behind", since=mark)  # so the broker has passed on the others
+    finally:
+        daemon.signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize(
@@ -123,17 +146,36 @@ def test_on_for_a_while(outputs, client):
     client.publish("output/pump/set", {"state": "on", "for": "300ms"})
     begin = client.state("pump", "on")
     end = client.state("pump", "off", since=client.all().index(begin))
-    assert abs(end.time - begin.time - 0.3) < SLACK
+    assert lasted(begin, end) > 0.3 - SLACK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options, command",
+    [
+        ({}, {"state": "on", "for": "300ms"}),
+        ({"max_on": "300ms"}, {"state": "on"}),
+        ({"max_on": "300ms"}, {"state": "on", "for": "1h"}),
+    ],
+    ids=["for", "max_on", "for longer than max_on"],
+)
+def test_times_are_exact(outputs, client, options, command):
+    outputs({**PUMP, **options})
+    mark = client.mark()
+    client.publish("output/pump/set", command)
+    begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
+    assert abs(lasted(begin, end) - 0.3) < SLACK
 
 
 def test_second_timed_command_replaces_the_first(outputs, client):
-    outputs(PUMP)
+    daemon = outputs(PUMP)
     mark = client.mark()
-    client.publish("output/pump/set", {"state": "on", "for": "300ms"})
-    client.publish("output/pump/set", {"state": "on", "for": "900ms"})
+    with at_once(daemon, client):
+        client.publish("output/pump/set", {"state": "on", "for": "500ms"})
+        client.publish("output/pump/set", {"state": "on", "for": "900ms"})
     begin = client.state("pump", "on", since=mark)
     end = client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.9) < SLACK
+    assert lasted(begin, end) > 0.9 - SLACK
     assert states(client, since=mark).count("off") == 1
 
 
@@ -143,15 +185,16 @@ def test_shorter_second_timed_command_counts_too(outputs, client):
     client.publish("output/pump/set", {"state": "on", "for": "1h"})
     client.publish("output/pump/set", {"state": "on", "for": "300ms"})
     begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.3) < SLACK
+    assert lasted(begin, end) > 0.3 - SLACK
 
 
 @pytest.mark.parametrize("then, stays", [("on", "on"), ("off", "off")])
 def test_plain_command_ends_a_timed_one(outputs, client, then, stays):
-    outputs(PUMP, LAMP)
-    client.publish("output/pump/set", {"state": "on", "for": "300ms"})
-    client.publish("output/pump/set", then)
-    client.publish("output/lamp/set", {"state": "on", "for": "700ms"})  # a clock
+    daemon = outputs(PUMP, LAMP)
+    with at_once(daemon, client):
+        client.publish("output/pump/set", {"state": "on", "for": "500ms"})
+        client.publish("output/pump/set", then)
+        client.publish("output/lamp/set", {"state": "on", "for": "900ms"})  # a clock
     client.state("lamp", "on")
     client.state("lamp", "off", count=2)
     assert last_state(client) == stays
@@ -163,7 +206,7 @@ def test_max_on_switches_off(outputs, client):
     mark = client.mark()
     client.publish("output/pump/set", "on")
     begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.3) < SLACK
+    assert lasted(begin, end) > 0.3 - SLACK
 
 
 def test_max_on_limits_a_longer_time(outputs, client):
@@ -171,20 +214,21 @@ def test_max_on_limits_a_longer_time(outputs, client):
     mark = client.mark()
     client.publish("output/pump/set", {"state": "on", "for": "1h"})
     begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.3) < SLACK
+    assert lasted(begin, end) > 0.3 - SLACK
 
 
 def test_max_on_counts_from_the_first_on(outputs, client):
     """Whoever says `on` again and again must not keep the pump running for ever."""
-    outputs({**PUMP, "max_on": "500ms"}, LAMP)
+    outputs({**PUMP, "max_on": "2s"}, LAMP)
     mark = client.mark()
     client.publish("output/pump/set", "on")
     begin = client.state("pump", "on", since=mark)
-    client.result("pulse", name="lamp", **{"for": "250ms"})
-    client.state("lamp", "off", count=2)
+    client.result("pulse", name="lamp", **{"for": "1500ms"})
+    dark = client.state("lamp", "off", count=2)[1]
     client.publish("output/pump/set", "on")
     end = client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.5) < SLACK
+    assert lasted(begin, end) > 2 - SLACK
+    assert lasted(dark, end) < 2, "the second one came after the lamp went off"
 
 
 def test_max_on_holds_for_an_output_that_starts_on(outputs, client):
@@ -218,6 +262,8 @@ def test_interlock_holds_at_start(simulated, client, tmp_path):
         assert "interlock" in done.stderr
         return
     simulated(outputs=both)
+    for name in ("pump", "valve"):
+        client.wait(f"output/{name}")
     client.settle()
     assert {last_state(client, "pump"), last_state(client, "valve")} == {"on", "off"}
 
@@ -268,7 +314,10 @@ def away(simulated, client, link):
             link.url, outputs=[{**PUMP, **options}, LAMP], env=BEAT
         )
         client.wait("status", "online")
+        for name in ("pump", "lamp"):
+            client.wait(f"output/{name}")
         client.result("set", name="pump", state="on")
+        client.state("pump", "on")
         return daemon
 
     return start
@@ -309,14 +358,15 @@ def test_disconnect_defaults_to_keep(away, client, link):
 
 def test_timed_command_ends_without_a_broker(away, client, link):
     daemon = away()
-    client.result("set", name="lamp", state="on", **{"for": "500ms"})
     mark = client.mark()
+    client.result("set", name="lamp", state="on", **{"for": "500ms"})
     link.cut()
     daemon.supervisor.beats(10)
+    back = time.time()
     link.forward()
-    begin = client.state("lamp", "on")
-    end = client.state("lamp", "off", since=mark)
-    assert abs(end.time - begin.time - 0.5) < SLACK, "with the time of the move, not of the news"
+    begin, end = client.state("lamp", "on", since=mark), client.state("lamp", "off", since=mark)
+    assert lasted(begin, end) > 0.5 - SLACK
+    assert end.time < back, "with the time of the move, not of the news"
 
 
 def test_retained_set_is_ignored(simulated, broker, client):
@@ -345,6 +395,7 @@ def test_set_from_while_iotd_was_away_is_ignored(simulated, client):
     client.wait("output/pump")
     first.stop()
     client.publish("output/pump/set", "on", qos=2)
+    client.wait("output/pump/set", "on")  # all of its handshake is over: nobody is to get it later
     mark = client.mark()
     simulated(outputs=[PUMP])
     client.wait("output/pump", since=mark)
@@ -389,10 +440,10 @@ def test_set_from_while_the_line_was_cut_is_ignored(simulated, client, link, pro
 
 
 def test_many_commands_end_in_the_last_state(outputs, client):
-    outputs(PUMP, LAMP)
-    for number in range(501):
+    outputs(PUMP)
+    for number in range(500):
         client.publish("output/pump/set", "on" if number % 2 == 0 else "off")
-    client.publish("output/lamp/set", "on")
-    client.state("lamp", "on")
+    last = client.result("set", name="pump", state="on")  # answered when all of them are done
+    client.wait("output/pump", match=lambda m: m.json["time"] == last["time"])
     client.settle()
-    assert last_state(client) == "on"
+    assert last_state(client) == last["state"] == "on"

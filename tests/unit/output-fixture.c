@@ -187,7 +187,7 @@ void tear_down(void)
 		pin_count--;
 		pins[pin_count].output = output_free(pins[pin_count].output);
 	}
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	for (int i = 0; i < OUTPUTS; i++) {
 		fake_line_close(&pins[i].line);
 		worker_key_free(keys[i]);

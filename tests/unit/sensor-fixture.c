@@ -223,7 +223,7 @@ void set_up_real(void)
 void tear_down(void)
 {
 	sensor = sensor_free(sensor);
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	ck_assert_int_eq(fake.closes, fake.opens); /* every source is closed in the end */
 	key = worker_key_free(key);
 	reactor = reactor_free(reactor);

@@ -39,8 +39,8 @@ struct fake {
 	struct option_value options[1]; /* found again by them */
 	const struct outcome *program;
 	size_t length, at;
-	int agains, opens, tries, collects;
-	atomic_int closes;
+	int agains, opens, tries;
+	atomic_int collects, closes;
 	int gate;	  /* collect() reads a byte from here first; -1: not */
 	bool closed_here; /* on the reactor's thread, where it may block */
 	atomic_int hangs;

@@ -205,7 +205,7 @@ static void set_up(void)
 static void tear_down(void)
 {
 	input = input_free(input);
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	key = worker_key_free(key);
 	reactor = reactor_free(reactor);
 	fake_line_close(&fake.line);

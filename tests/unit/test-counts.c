@@ -95,7 +95,7 @@ static void begin(void)
 /* without a word: as after SIGKILL */
 static void end(void)
 {
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	counts = counts_free(counts);
 	reactor = reactor_free(reactor);
 }

@@ -188,7 +188,7 @@ static void tear_down(void)
 {
 	for (size_t i = 0; i < member_count; i++)
 		sensor_free(members[i].sensor);
-	ck_assert_int_eq(workers_free(workers, 5 * USEC_PER_SEC), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * USEC_PER_SEC), 0);
 	for (size_t i = 0; i < member_count; i++)
 		i2c_device_free(members[i].device);
 	for (size_t i = 0; i < BUSES; i++) {

@@ -71,7 +71,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	store = fdstore_free(store);
 	key = worker_key_free(key);
 	reactor = reactor_free(reactor);
@@ -132,7 +132,7 @@ static bool hear(void)
 
 static void assert_heard(const char *expected)
 {
-	int64_t until_us = clock_monotonic_us() + 5 * SECOND;
+	int64_t until_us = clock_monotonic_us() + 20 * SECOND;
 
 	do {
 		run_for(MSEC);
@@ -300,7 +300,7 @@ static _Noreturn void take_in_child(void)
 	child_assert(fcntl(FIRST_FD + 1, F_GETFD) == FD_CLOEXEC);
 	child_assert(fdstore_take(store, is_any, valve, name) == -1);
 	child_assert(is_open(FIRST_FD) && is_open(FIRST_FD + 2));
-	child_assert(workers_free(workers, 5 * SECOND) == 0);
+	child_assert(workers_free(workers, 20 * SECOND) == 0);
 	store = fdstore_free(store);
 	worker_key_free(key);
 	child_assert(!is_open(FIRST_FD) && is_open(FIRST_FD + 1) && !is_open(FIRST_FD + 2));
@@ -317,7 +317,7 @@ static _Noreturn void fill_in_child(void)
 	fdstore_remove(store, "door@4");
 	fdstore_remove(store, "stored");
 	child_assert(fdstore_put(store, "door@4", STDIN_FILENO) == 0);
-	child_assert(workers_free(workers, 5 * SECOND) == 0);
+	child_assert(workers_free(workers, 20 * SECOND) == 0);
 	store = fdstore_free(store);
 	worker_key_free(key);
 	reactor_free(reactor);

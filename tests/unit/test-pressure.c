@@ -63,7 +63,7 @@ START_TEST(each_pressure_is_relieved_once)
 	ck_assert_int_eq(relieved, 0);
 	for (int i = 1; i <= 3; i++) {
 		press();
-		run_until(relieved > 0);
+		run_until(relieved >= i);
 		run_for(20 * USEC_PER_MSEC);
 		ck_assert_int_eq(relieved, i);
 	}

@@ -77,7 +77,7 @@ static void open_spool(void)
 
 static void close_spool(void)
 {
-	ck_assert_int_eq(workers_free(take_ptr(workers), 5 * USEC_PER_SEC), 0);
+	ck_assert_int_eq(workers_free(take_ptr(workers), 20 * USEC_PER_SEC), 0);
 	spool = spool_free(spool);
 	reactor = reactor_free(reactor);
 }

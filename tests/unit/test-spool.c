@@ -472,7 +472,7 @@ static void file_setup(void)
 
 static void end_pool(void)
 {
-	ck_assert_int_eq(workers_free(workers, 5 * USEC_PER_SEC), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * USEC_PER_SEC), 0);
 	spool = spool_free(spool);
 	reactor = reactor_free(reactor);
 }

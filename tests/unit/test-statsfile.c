@@ -130,7 +130,7 @@ static void tear_down(void)
 {
 	char command[80];
 
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	statsfile = statsfile_free(statsfile);
 	reactor = reactor_free(reactor);
 	ck_assert_int_eq(made, 0);
@@ -437,7 +437,7 @@ START_TEST(without_workers_it_ends_all_the_same)
 	struct figures *figures = calloc(1, sizeof(*figures));
 
 	write_to(path, 1);
-	ck_assert_int_eq(workers_free(workers, 5 * SECOND), 0);
+	ck_assert_int_eq(workers_free(workers, 20 * SECOND), 0);
 	made++;
 	statsfile_write(statsfile, path, figures);
 	ck_assert_int_eq(error, -ESHUTDOWN);
