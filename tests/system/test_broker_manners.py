@@ -147,7 +147,8 @@ def test_waits_between_attempts_are_random(trial):
         lambda session: session.greet(0x97),
         mqtt={"reconnect_max": "500ms"}
     )
-    tries = [line.at for line in one.peer.accepted.wait(lambda _: True, count=14)]
+    accepted = one.peer.accepted.wait(lambda _: True, count=14, timeout=2 * PATIENCE)
+    tries = [line.at for line in accepted]
     gaps = sorted(b - a for a, b in zip(tries, tries[1:]))
     assert gaps[-3] - gaps[2] > 0.04, gaps
     one.end("14 refused attempts", lines=2)
@@ -175,7 +176,7 @@ def test_broker_that_throws_us_out_again_and_again(trial):
         session.send(b"\xe0\x02\x97\x00")  # DISCONNECT: quota exceeded
 
     one = trial(behave)
-    one.peer.accepted.wait(lambda _: True, count=15)
+    one.peer.accepted.wait(lambda _: True, count=15, timeout=2 * PATIENCE)
     line = one.wait_told("do not last")
     assert len(one.told()) <= 4 and one.told()[-1] == line, one.told()
     assert "quota exceeded (0x97)" in line
@@ -353,7 +354,7 @@ def test_garbage(trial, greets, round_):
         session.serve(puback=None)
 
     one = trial(behave)
-    one.peer.accepted.wait(lambda _: True, count=6)
+    one.peer.accepted.wait(lambda _: True, count=6, timeout=2 * PATIENCE)
     one.end(f"garbage {'after' if greets else 'before'} the CONNACK", lines=6)
 
 

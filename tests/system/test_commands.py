@@ -375,6 +375,7 @@ def test_evil_response_topic_does_no_harm(daemon, broker, client, topic):
 def test_flood_of_bad_commands_is_logged_in_a_few_lines_and_counted(daemon, client):
     one = daemon()
     before = client.result("stats")
+    one.log.wait(lambda line: "connected to" in line.text)
     mark = one.log.mark()
     for number in range(1000):
         client.publish("command", "nonsense" if number % 2 else {"command": "dance"})
