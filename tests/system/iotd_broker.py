@@ -130,8 +130,9 @@ class Proxy:
 
     def lead_to(self, port):
         """To another broker from now on."""
-        self._target = port
-        self._set("forward", drop=True)
+        with self._lock:  # nobody gets there, to be dropped again
+            self._target = port
+            self._set("forward", drop=True)
 
     def delay(self, seconds):
         self._delay = seconds
