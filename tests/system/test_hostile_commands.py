@@ -189,8 +189,8 @@ def attack(attacker, seconds, count):
 
 
 def wait_behind(client, last):
-    """The client that hears everything may be far behind: until it has heard this command."""
-    client.wait("command", match=lambda m: last.encode() in m.payload, timeout=12 * PATIENCE)
+    """The client that hears everything may be far behind: until it has heard this answer, too."""
+    client.wait("answer", match=lambda m: last.encode() in m.payload, timeout=12 * PATIENCE)
 
 
 def assert_untouched(one, client):
