@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from iotd_harness import PATIENCE, PREFIX, History, Line, Process, free_port, seconds_of
+from iotd_harness import PATIENCE, PREFIX, SLOW, History, Line, Process, free_port, seconds_of
 
 
 SPOKEN = {}  # by port: the protocol of brokers that speak another one than MQTT 5
@@ -130,8 +130,9 @@ class Proxy:
 
     def lead_to(self, port):
         """To another broker from now on."""
-        self._target = port
-        self._set("forward", drop=True)
+        with self._lock:  # nobody gets there, to be dropped again
+            self._target = port
+            self._set("forward", drop=True)
 
     def delay(self, seconds):
         self._delay = seconds
@@ -405,9 +406,20 @@ class Client:
         self.result("ping")
         self.result("ping")
 
+    def slack(self, interval):
+        """Seconds that a gap between readings may be wider, for what iotd itself says it missed.
+
+        A busy machine may stop iotd for a while. It counts the due times that went by meanwhile; what
+        was lost behind that is in no such count.
+        """
+        return self.result("stats")["reads_missed"] * interval
+
 
 def retained(port, prefix=PREFIX, login=None, wanted=()):
-    """All that the broker retains below `prefix`, as {topic below it: message}; `wanted` at least."""
+    """All that the broker retains below `prefix`, as {topic below it: message}; `wanted` at least.
+
+    What is said while it looks counts too, as it is retained then; what is cleared is not.
+    """
     client = Client(port, prefix, qos=1, login=login)  # QoS 2 would let the last one overtake
     try:
         for topic in wanted:
@@ -418,7 +430,23 @@ def retained(port, prefix=PREFIX, login=None, wanted=()):
         found = [m for m in client.all() if m is not last and m.retain]
     finally:
         client.close()
-    return {m.topic.removeprefix(prefix + "/"): m for m in found if m.topic.startswith(prefix)}
+    held = {m.topic.removeprefix(prefix + "/"): m for m in found if m.topic.startswith(prefix)}
+    return {topic: message for topic, message in held.items() if message.payload}
+
+
+def assert_turns_each_second(changes):
+    """Of the emulated input: [(on, time)], without its state at the start.
+
+    Of a state only the latest waits for a broker that is busy, so one message may stand for three
+    changes; but the times are those of the edges, and tell how many there were.
+    """
+    all_turns = []
+    for (was_on, before), (on, now) in zip(changes, changes[1:]):
+        turns = round(now - before)
+        assert turns >= 1 and abs(now - before - turns) < 0.1 * SLOW, changes
+        assert (on != was_on) == (turns % 2 == 1), changes
+        all_turns.append(turns)
+    assert min(all_turns) == 1, changes
 
 
 def properties(**fields):

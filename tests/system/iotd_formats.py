@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
-from iotd_harness import Process, free_port
+from iotd_harness import PATIENCE, Process, free_port
 
 # --- SenML -----------------------------------------------------------------------------------------
 
@@ -165,7 +165,11 @@ class Influx:
             encoding="utf-8",
         )
         self.process = Process([INFLUXD, "run", "-config", str(config)], "influxd")
-        self.process.log.wait(lambda line: "Listening on HTTP" in line.text, hint="that say it runs")
+        self.process.log.wait(
+            lambda line: "Listening on HTTP" in line.text,
+            timeout=3 * PATIENCE,  # it is large
+            hint="that say it runs",
+        )
         self.ask("CREATE DATABASE iotd")
 
     def _post(self, path, body):

@@ -8,6 +8,7 @@ not grow, and the log holds a handful of lines.
 
 import os
 import random
+import re
 import struct
 import threading
 
@@ -18,6 +19,7 @@ from iotd_peer import CONNACK, DISCONNECT, PUBACK, PUBLISH, encode_length, packe
 
 INTERVAL = 0.1
 MEGABYTE = 1 << 20
+SUM = re.compile(r": \d+ more (commands|messages) were |: the connection to \S+ holds again")
 LEAN = SLOW < 3  # no sanitizer, whose memory says nothing
 
 # MQTT 5.0, section 3.2.2.2; MQTT 3.1.1, section 3.2.2.3
@@ -78,6 +80,10 @@ class Trial:
         """What the log says, besides that iotd has started."""
         return [line.text for line in self.daemon.log.all() if word in line.text][not word :]
 
+    def wait_told(self, word):
+        """The log comes by another way than packets: what one follows from may be here before it."""
+        return self.daemon.log.wait(lambda line: word in line.text, hint=f"with {word}").text
+
     def recover(self):
         """Put the broker in its place."""
         mark = self._client.mark()
@@ -93,7 +99,9 @@ class Trial:
         self.beats(4)
         cost = self._figures(fault, self.daemon, INTERVAL, **more)
         assert_beats(self.daemon.supervisor, self._begin)
-        assert len(self.told()) <= lines, self.daemon.text()
+        # 5 s after the last, and each minute, comes how often it was; 10 s after it, that all is well
+        sums = [line for line in self.told() if SUM.search(line)]
+        assert len(self.told()) - len(sums) <= lines and len(sums) <= lines, self.daemon.text()
         grown = (self.daemon.kib("VmHWM") - self._memory) * 1024
         assert not LEAN or grown < growth, f"{grown / MEGABYTE:.1f} MiB more memory"
         return cost
@@ -130,9 +138,11 @@ def test_refused_connection(trial, protocol, code, words):
     one = trial(lambda session: session.greet(code), mqtt={"protocol": protocol})
     tries = [line.at for line in one.peer.accepted.wait(lambda _: True, count=6)]
     gaps = [b - a for a, b in zip(tries, tries[1:])]
-    assert min(gaps) > 0.05, "never sooner than reconnect_min, 100 ms"
-    assert max(gaps) < 0.4 + SLOW, "never later than reconnect_max, 400 ms"
-    assert len(one.told()) == 1 and f"{words} ({code:#04x})" in one.told()[0], one.told()
+    # each was noted before it was refused, so no gap can look shorter than it was; not later than
+    # reconnect_max: tests/unit/test-backoff.c
+    assert min(gaps) > 0.1, "never sooner than reconnect_min, 100 ms"
+    line = one.wait_told("cannot connect to")
+    assert one.told() == [line] and f"{words} ({code:#04x})" in line, one.told()
     one.end(f"CONNACK refuses with {code:#04x}", lines=2)
 
 
@@ -141,7 +151,8 @@ def test_waits_between_attempts_are_random(trial):
         lambda session: session.greet(0x97),
         mqtt={"reconnect_max": "500ms"}
     )
-    tries = [line.at for line in one.peer.accepted.wait(lambda _: True, count=14)]
+    accepted = one.peer.accepted.wait(lambda _: True, count=14, timeout=2 * PATIENCE)
+    tries = [line.at for line in accepted]
     gaps = sorted(b - a for a, b in zip(tries, tries[1:]))
     assert gaps[-3] - gaps[2] > 0.04, gaps
     one.end("14 refused attempts", lines=2)
@@ -169,9 +180,10 @@ def test_broker_that_throws_us_out_again_and_again(trial):
         session.send(b"\xe0\x02\x97\x00")  # DISCONNECT: quota exceeded
 
     one = trial(behave)
-    one.peer.accepted.wait(lambda _: True, count=15)
-    assert len(one.told()) <= 4, one.told()
-    assert "do not last" in one.told()[-1] and "quota exceeded (0x97)" in one.told()[-1]
+    one.peer.accepted.wait(lambda _: True, count=15, timeout=2 * PATIENCE)
+    line = one.wait_told("do not last")
+    assert len(one.told()) <= 4 and one.told()[-1] == line, one.told()
+    assert "quota exceeded (0x97)" in line
     one.end("thrown out 15 times")
     one.daemon.log.wait(lambda line: "holds again" in line.text, timeout=15 * SLOW)
 
@@ -220,10 +232,15 @@ def test_stop_when_not_all_is_acknowledged(peers, start_iotd, value_file, states
             ended.add(session)
 
     peer = peers(behave)
-    daemon = start_iotd(configuration(peer.url, sensors=[file_sensor(value_file)]), env=BEAT)
+    # statistics fill the last place, or a late answer to them would be in the way of `offline`
+    stats = {"interval": "1h" if states else "1s"}
+    text = configuration(peer.url, sensors=[file_sensor(value_file)], stats=stats)
+    daemon = start_iotd(text, env=BEAT)
     session = peer.sessions.wait(lambda _: True)
     unanswered = 4 if states else 5  # a place is kept for states
     session.messages.wait(lambda m: not is_answered(m), count=unanswered)
+    if states:
+        session.messages.wait(lambda m: m.topic.endswith("/sensor/air/status"))
     daemon.supervisor.beats(5)
     daemon.stop()
     ended.wait(lambda _: True)
@@ -264,7 +281,8 @@ def test_refused_readings_are_counted(trial, client, reason):
     one = trial(behave)
     session = one.session()
     session.messages.wait(lambda m: "/sensor/" in m.topic, count=60)
-    assert 1 <= len(one.told("does not take")) <= 1 and f"({reason:#04x})" in one.told()[1]
+    line = one.wait_told("does not take")
+    assert one.told("does not take") == [line] and f"({reason:#04x})" in line
     one.recover()
     sent = len([m for m in session.messages.all() if m.qos])
     assert abs(client.result("stats")["refused"] - sent) <= 64, "the last answers may be lost"
@@ -340,7 +358,7 @@ def test_garbage(trial, greets, round_):
         session.serve(puback=None)
 
     one = trial(behave)
-    one.peer.accepted.wait(lambda _: True, count=6)
+    one.peer.accepted.wait(lambda _: True, count=6, timeout=2 * PATIENCE)
     one.end(f"garbage {'after' if greets else 'before'} the CONNACK", lines=6)
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Several brokers in order: iotd fails over, comes home, and loses no reading (issue 7)."""
 
+import time
+
 import pytest
 
-from iotd_harness import SLOW, assert_schedule_kept, configuration, file_sensor, free_port
+from iotd_harness import assert_schedule_kept, configuration, file_sensor, free_port
 from iotd_tls import Authority
 
 
@@ -51,7 +53,8 @@ def test_over_and_home_again_without_a_loss(
     at_home.wait("sensor/air", since=at_home.mark(), count=5)
     at_home.settle()
     messages = at_home.all("sensor/air") + client.all("sensor/air")
-    assert_schedule_kept(sorted(messages, key=lambda message: message.time), 0.1)
+    messages.sort(key=lambda message: message.time)
+    assert_schedule_kept(messages, 0.1, at_home.slack(0.1))
     assert at_home.result("stats")["connects"] == 3
 
 
@@ -63,7 +66,7 @@ def test_a_home_that_refuses_us_is_none(brokers, broker, client, start_iotd, val
     client.settle()
     assert client.result("stats")["connects"] == 1
     assert client.all("status", "offline") == []
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule_kept(client.all("sensor/air"), 0.1, client.slack(0.1))
 
 
 def test_the_nearest_to_home_that_answers(
@@ -91,9 +94,9 @@ def test_a_stop_while_it_looks_for_home(home, broker, client, start_iotd, value_
     daemon = start_iotd(configuration([line.url, broker.url], sensors=[file_sensor(value_file)]))
     client.wait("status", "online")
     line.mute()
-    line.accepted.wait(lambda _: True)
-    code, seconds = daemon.stop()
-    assert code == 0 and seconds < 3 * SLOW
+    begin = line.accepted.wait(lambda _: True).at
+    assert daemon.stop()[0] == 0
+    assert time.monotonic() - begin < 10, "the end of the attempt is not awaited"
     client.wait("status", "offline")
 
 
@@ -109,4 +112,4 @@ def test_two_ways_to_one_broker(broker, client, proxies, start_iotd, value_file)
     client.wait("sensor/air", since=client.mark(), count=5)
     client.settle()
     assert client.all("status")[-1].text == "online"
-    assert_schedule_kept(client.all("sensor/air"), 0.1)
+    assert_schedule_kept(client.all("sensor/air"), 0.1, client.slack(0.1))

@@ -14,6 +14,7 @@ from iotd_harness import SLOW, TIME, file_sensor, output
 PUMP = output("pump", 22)
 DOOR = {"name": "door", "chip": "gpiochip0", "line": 17}
 SET_ON = {"command": "set", "name": "pump", "state": "on"}
+ROUNDED = 0.002  # times have whole milliseconds, and clocks may be slewed
 FIELDS = {  # with which a command succeeds
     "read": {"name": "air"},
     "set": {"name": "pump", "state": "off"},
@@ -120,18 +121,18 @@ def test_set_moves_an_output(daemon, client):
 
 def test_set_for_a_while(daemon, client):
     daemon()
-    mark = client.mark()
+    mark, asked = client.mark(), time.time()
     client.result("set", name="pump", state="on", **{"for": "300ms"})
-    begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.3) < 0.1 * SLOW
+    client.state("pump", "on", since=mark)
+    assert client.state("pump", "off", since=mark).time - asked > 0.3 - ROUNDED
 
 
 def test_pulse_is_on_and_off_again(daemon, client):
     daemon()
-    mark = client.mark()
+    mark, asked = client.mark(), time.time()
     client.result("pulse", name="pump", **{"for": "250ms"})
-    begin, end = client.state("pump", "on", since=mark), client.state("pump", "off", since=mark)
-    assert abs(end.time - begin.time - 0.25) < 0.1 * SLOW
+    client.state("pump", "on", since=mark)
+    assert client.state("pump", "off", since=mark).time - asked > 0.25 - ROUNDED
 
 
 def test_toggle_is_the_other_state(daemon, client):
@@ -146,10 +147,12 @@ def test_interval_changes_the_schedule(daemon, client):
     daemon()
     mark = client.mark()
     client.result("interval", name="air", interval="100ms")
-    times = [m.time for m in client.wait("sensor/air", since=mark, count=10)][1:]
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    assert statistics.median(gaps) == pytest.approx(0.1, abs=0.01 * SLOW)
+    times = [m.time for m in client.wait("sensor/air", since=mark, count=22)][1:]
+    # none was later than an interval, or the due times that went by were missed, and are counted
+    spent = times[-1] - times[0]
+    assert 2.0 - 0.1 - ROUNDED < spent < 2.0 + 0.1 + ROUNDED + client.slack(0.1)
     client.result("interval", name="air", interval="1h")
+    client.settle()  # but for one that is under way
     mark = client.mark()
     client.wait("stats", count=2, since=mark)
     assert len(client.all("sensor/air", since=mark)) <= 1
@@ -372,11 +375,13 @@ def test_evil_response_topic_does_no_harm(daemon, broker, client, topic):
 def test_flood_of_bad_commands_is_logged_in_a_few_lines_and_counted(daemon, client):
     one = daemon()
     before = client.result("stats")
+    one.log.wait(lambda line: "connected to" in line.text)
     mark = one.log.mark()
     for number in range(1000):
         client.publish("command", "nonsense" if number % 2 else {"command": "dance"})
     client.wait("reply", match=lambda m: not m.json["ok"], count=1000)
     after = client.result("stats")
+    one.log.wait(lambda _: True, since=mark)
     lines = [line.text for line in one.log.all(since=mark)]
     assert 1 <= len(lines) <= 5, lines
     counters = [key for key in after if re.search("error|refus|reject|bad|fail|invalid", key)]

@@ -55,6 +55,12 @@ class House:
         self.client.messages.wait(check, hint="of discovery", **more)
         return self.knows(prefix)
 
+    def wait_for(self, name, holds):
+        """Until holds(configuration of the entity with this name)."""
+        self.client.messages.wait(
+            lambda _: holds(self.knows().entities[f"{NODE}.{name}"].config), hint=f"of {name}"
+        )
+
     def ids(self, prefix=PREFIX):
         return {
             name
@@ -244,11 +250,8 @@ def test_a_slower_sensor_expires_later(iotd, house, client, value_file):
     iotd(sensors=[file_sensor(value_file)], mqtt=discovery())
     entity = house.wait(lambda found: found == ids("sensor_air_value")).entities
     assert entity[f"{NODE}.sensor_air_value"].config["expire_after"] == 60
-    since = house.client.mark()
     client.result("interval", name="air", interval="100s")
-    house.client.wait(DEVICE, since=since)
-    entity = house.knows().entities[f"{NODE}.sensor_air_value"]
-    assert entity.config["expire_after"] == 300
+    house.wait_for("sensor_air_value", lambda config: config["expire_after"] == 300)
 
 
 # --- what stays and what goes ------------------------------------------------------------------
@@ -394,11 +397,9 @@ def test_another_format_keeps_the_entities(iotd, house, reload, value_file):
     air = file_sensor(value_file)
     daemon = iotd(sensors=[air], mqtt=discovery())
     house.wait(lambda found: found == ids("sensor_air_value"))
-    since = house.client.mark()
     reload(daemon, sensors=[air], mqtt=discovery(format="value"))
-    house.client.wait(DEVICE, since=since)
-    entity = house.knows().entities[f"{NODE}.sensor_air_value"]
-    assert entity.config["state_topic"] == "iotd/test/sensor/air/value"
+    wanted = "iotd/test/sensor/air/value"
+    house.wait_for("sensor_air_value", lambda config: config["state_topic"] == wanted)
     assert all(m.payload for m in house.client.all(DEVICE)), "never removed"
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from iotd_broker import retained
+from iotd_broker import assert_turns_each_second, retained
 from iotd_formats import Point, Said, read_cbor, read_line, read_senml
 from iotd_harness import (
     PREFIX,
@@ -98,11 +98,10 @@ def test_a_state_is_a_truth_and_retained(simulated, broker, client, name):
     assert values(name, message) == {"state": False} and message.retain
     client.publish("output/valve/set", "on")
     client.wait("output/valve", match=lambda m: values(name, m) == {"state": True})
-    door = client.wait("input/door", count=4, timeout=12 * SLOW)
-    words = [values(name, message)["state"] for message in door]
-    assert words in ([True, False] * 2, [False, True] * 2)
-    gap = said(name, door[3])[1] - said(name, door[2])[1]
-    assert abs(gap - 1) < 0.1 * SLOW, "the kernel's time of the edge"
+    door = [said(name, m) for m in client.wait("input/door", count=4, timeout=12 * SLOW)]
+    assert {found["state"] for found, _ in door} == {True, False}
+    # the kernel's time of the edge
+    assert_turns_each_second([(found["state"], time) for found, time in door[1:]])
     assert values(name, retained(broker.port)["output/valve"]) == {"state": True}
 
 
@@ -112,7 +111,12 @@ def test_counters_and_windows_are_readings_too(simulated, client, value_file, na
     simulated(sensors=[window], inputs=[RAIN, PUMP], mqtt={"format": name})
     last = client.wait("input/rain", match=lambda m: values(name, m)["total"] >= 2, timeout=12 * SLOW)
     assert list(values(name, last)) == ["total", "rate"] and last.retain
-    assert values(name, last)["rate"] == pytest.approx(1, rel=0.05)
+    # an edge that is late makes the rate a lower one, until the next
+    client.wait(
+        "input/rain",
+        match=lambda m: values(name, m)["rate"] == pytest.approx(1, rel=0.05),
+        timeout=12 * SLOW,
+    )
     on_time = client.wait(
         "input/pump/on_time", match=lambda m: values(name, m)["total"] > 0, timeout=12 * SLOW
     )
@@ -126,7 +130,7 @@ def test_status_statistics_and_replies_are_the_same_in_every_format(simulated, c
     simulated(sensors=[AIR], outputs=[output("valve", 5)], mqtt={"format": name})
     client.wait("status", "online")
     client.wait("sensor/air/status", "online")
-    assert client.wait("stats").json["connected"] is True
+    client.wait("stats", match=lambda m: m.json["connected"] is True)  # the first may be older
     assert client.result("set", name="valve", state="on")["state"] == "on"
     assert set(client.result("read", name="air")) == {"time", "temperature", "humidity", "pressure"}
     assert [device["unit"] for device in client.result("list")[0]["channels"]] == ["°C", "%", "hPa"]

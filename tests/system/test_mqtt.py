@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from iotd_broker import retained
+from iotd_broker import assert_turns_each_second, retained
 from iotd_harness import SLOW, TIME, configuration, file_sensor, output
 
 CHIP = {"name": "air", "driver": "bme280", "bus": "i2c-1", "address": 0x76, "interval": "100ms"}
@@ -49,6 +49,7 @@ def test_broker_that_cannot_take_the_will_gets_another(
     daemon = start_iotd(configuration(broker.url, sensors=[file_sensor(value_file)]))
     client.wait("status", "online")
     client.wait("sensor/air", count=3)
+    daemon.log.wait(lambda line: "connected to" in line.text)  # behind all that was refused
     told = [line.text for line in daemon.log.all() if "refuses us" in line.text]
     assert len(told) == 1 and why in told[0] and "the next try is with a will" in told[0], told
     daemon.kill()
@@ -67,10 +68,11 @@ def test_stopped_daemon_says_offline_itself(iotd, broker, client):
 
 @pytest.mark.any_broker
 def test_reading_is_exactly_the_documented_json(iotd, client, value_file):
+    begin = time.time()
     iotd(sensors=[file_sensor(value_file, channel="temperature")])
     message = client.wait("sensor/air")
     assert re.fullmatch(rf'{{"time":"{TIME}","temperature":21\.37}}', message.text), message
-    assert abs(message.time - time.time()) < 2 * SLOW
+    assert begin - 0.001 <= message.time <= time.time(), "it has whole milliseconds"
     assert not message.retain and message.qos == 1
 
 
@@ -128,12 +130,9 @@ def test_simulated_chip_changes_slowly(simulated, client):
 
 def test_simulated_input_changes_once_a_second(simulated, client):
     simulated(inputs=[DOOR])
-    states = [m.json for m in client.wait("input/door", count=5, timeout=12 * SLOW)]
-    words = [state["state"] for state in states]
-    assert words in (["on", "off"] * 2 + ["on"], ["off", "on"] * 2 + ["off"])
-    times = [m.time for m in client.all("input/door")][1:5]  # the first is the state at start
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    assert all(abs(gap - 1) < 0.1 * SLOW for gap in gaps), gaps
+    messages = client.wait("input/door", count=5, timeout=12 * SLOW)
+    assert {m.json["state"] for m in messages} == {"on", "off"}
+    assert_turns_each_second([(m.json["state"] == "on", m.time) for m in messages[1:]])
 
 
 @pytest.mark.any_broker(protocol=5)
@@ -171,6 +170,7 @@ def test_format_value_has_a_topic_a_channel(simulated, broker, client, value_fil
     reading = client.result("read", name="cpu")
     assert reading["temperature"] == 21.37, "replies are the same in every format"
     assert "readings" in client.wait("stats").json
+    client.wait(match=lambda m: m.topic == "attic/own/value")
     assert not client.all("sensor/air") and not client.all("sensor/cpu")
     assert retained(broker.port, prefix="attic")["own/value"].text == "21.37"
 
@@ -216,10 +216,13 @@ def test_retain_and_qos_of_mqtt_are_the_default_of_sensors(iotd, broker, client,
 @pytest.mark.any_broker(protocol=5)
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_every_qos_delivers_each_reading_once(iotd, client, value_file, qos):
-    iotd(sensors=[file_sensor(value_file, qos=qos, retain=True)])
-    messages = client.wait("sensor/air", count=10)
+    more = {"qos": qos, "retain": True, "interval": "1d"}  # one reading of each
+    iotd(sensors=[file_sensor(value_file, f"s{number}", **more) for number in range(10)])
+    client.wait("sensor/+", count=10)
+    client.settle()
+    messages = client.all("sensor/+")
     assert {(m.qos, m.retain) for m in messages} == {(qos, True)}
-    assert len({m.text for m in messages}) == 10
+    assert len(messages) == len({m.topic for m in messages}) == 10
 
 
 def test_sensor_topic_of_its_own(iotd, client, value_file):
@@ -275,12 +278,12 @@ def test_keepalive_is_told_to_the_broker(iotd, broker):
 
 
 def test_keepalive_is_kept_without_traffic(iotd, broker, client):
-    iotd(mqtt={"keepalive": "5s"}, stats={"interval": "1h"})
+    iotd(mqtt={"keepalive": "10s"}, stats={"interval": "1h"})
     client.wait("status", "online")
-    # The broker drops a silent client after 1.5 keepalives: 7.5 s. Nothing can be awaited here:
-    # that nothing happens is the point.
+    # The broker drops a silent client after 1.5 keepalives: 15 s. Nothing can be awaited here:
+    # that nothing happens is the point. And on a busy machine a ping may be some seconds late.
     with pytest.raises(AssertionError):
-        client.wait("status", "offline", timeout=9)
+        client.wait("status", "offline", timeout=17)
     client.settle()
     assert len(client.all("status", "online")) == 1
 
@@ -324,6 +327,7 @@ def test_wrong_password_is_told_once_and_tried_again(locked_broker, start_iotd):
     access = {"username": "greenhouse", "password": "hunter2"}
     daemon = start_iotd(configuration(locked_broker.url, mqtt=access))
     locked_broker.log.wait(lambda line: "not authori" in line.text, count=3)
+    daemon.log.wait(lambda line: str(locked_broker.port) in line.text)
     told = daemon.log.all(lambda line: str(locked_broker.port) in line.text)
     assert len(told) == 1, daemon.text()
     assert "hunter2" not in daemon.text(), "a password is never logged"

@@ -71,6 +71,7 @@ def test_what_waited_has_less_left(daemon, client, link):
     one = daemon(mqtt={"expiry": "1h"})
     client.wait("sensor/air", count=3)
     link.cut()
+    client.wait("status", "offline")  # behind all that came through
     one.supervisor.beats(20)
     begin, mark = time.time(), client.mark()
     link.forward()
@@ -89,6 +90,7 @@ def test_what_is_over_is_dropped_counted_and_told(daemon, client, link, protocol
     one = daemon(mqtt={"expiry": "1s", "protocol": protocol}, **more)
     client.wait("sensor/air", count=3)
     link.cut()
+    client.wait("status", "offline")  # behind all that came through
     one.log.wait(lambda line: "longer than mqtt.expiry" in line.text)
     one.supervisor.beats(10)
     begin, mark = time.time(), client.mark()
@@ -327,6 +329,7 @@ def test_what_a_broker_says_beside_a_reason_is_in_the_log(meet, code, told, word
             session.greet()
             session.read()
             session.send(packet(DISCONNECT, bytes([code]) + encode_length(len(told)) + told))
+            session.serve(puback=None, suback=None)  # until iotd closes: else it may see a reset
 
     one, peer = meet(behave)
     line = one.log.wait(lambda line: peer.url in line.text and "onnect" in line.text).text

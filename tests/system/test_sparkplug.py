@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """mqtt.format = "sparkplug": an edge node of Sparkplug B 3.0, as a host sees it (iotd.conf(5), issue 7)."""
 
+import re
 import signal
 import time
 
 import pytest
 
 from iotd_broker import retained
-from iotd_harness import BEAT, SLOW, configuration, file_sensor, output, replace_file, run_iotd
+from iotd_harness import (
+    BEAT,
+    PATIENCE,
+    SLOW,
+    configuration,
+    file_sensor,
+    output,
+    replace_file,
+    run_iotd,
+)
 from iotd_sparkplug import BOOLEAN, DOUBLE, REBIRTH, STRING, UINT64, Host, assert_spoken_well
 
 SPARKPLUG = {"format": "sparkplug"}
 PUMP = output("pump", 22)
+NEXT_TRY = 2 * PATIENCE  # a sensor that fails is tried again within 10 s
 
 
 @pytest.fixture
@@ -63,11 +74,13 @@ def test_session_begins_with_nbirth_and_dbirths(simulated, host, value_file):
 
 
 def test_reading_has_its_own_time(iotd, host, value_file):
+    begin = int(time.time() * 1000)
     iotd(mqtt=SPARKPLUG, sensors=[file_sensor(value_file)])
     readings = host.wait_said("DDATA", "air", match=lambda one: not one.historical, count=5)
     times = [one.times.pop() for one in readings]
-    assert times == sorted(set(times))
-    assert abs(times[-1] / 1000 - time.time()) < 5 * SLOW
+    # one that was late and the next may be of one millisecond
+    assert times == sorted(times) and len(set(times)) >= 4
+    assert begin <= times[0] and times[-1] <= time.time() * 1000
     for one, taken in zip(readings, times):
         assert taken <= one.payload.timestamp
 
@@ -108,13 +121,14 @@ def test_stopped_daemon_says_ndeath(iotd, broker, host, value_file, protocol):
     daemon = iotd(mqtt={**SPARKPLUG, "protocol": protocol}, sensors=[file_sensor(value_file)])
     host.wait_said("DDATA", "air")
     assert daemon.stop()[0] == 0
-    host.wait_said("NDEATH")
+    # in MQTT 5 the will as well: "Disconnect with Will Message" is what the specification wants
+    deaths = {4: 1, 5: 2}[protocol]
+    host.wait_said("NDEATH", count=deaths)
     host.publish("last", "", qos=1)
     host.wait("last")
     said = host.said()
     assert {one.verb for one in said[verbs(said).index("NDEATH") :]} == {"NDEATH"}
-    # in MQTT 5 the will as well: "Disconnect with Will Message" is what the specification wants
-    assert bd_seqs(host, "NDEATH") == [0] * {4: 1, 5: 2}[protocol]
+    assert bd_seqs(host, "NDEATH") == [0] * deaths
     assert not broker.log.all(lambda line: "iotd-test closed its connection" in line.text)
     assert not retained(broker.port, prefix="spBv1.0")
 
@@ -142,8 +156,10 @@ def test_killed_broker(iotd, brokers, hosts, value_file):
     first = hosts(broker.port)
     first.wait_said("DDATA", "air", match=lambda one: not one.historical)
     subscriptions = first.subscriptions()
+    daemon.supervisor.status(lambda text: "; connected to" in text)
+    events = daemon.supervisor.events.mark()
     broker.kill()
-    daemon.supervisor.disconnected()
+    daemon.supervisor.disconnected(since=events)
     daemon.supervisor.beats(10)
     broker.start()
     first.wait_subscribed(since=subscriptions)
@@ -155,14 +171,25 @@ def test_killed_broker(iotd, brokers, hosts, value_file):
     assert_spoken_well(after[verbs(after).index("NBIRTH") :])
 
 
-def test_readings_of_an_outage_are_historical(daemon_of, host, link):
+def wait_spooled(daemon, count):
+    """Until that many readings wait; with a line that is cut."""
+
+    def holds(text):
+        found = re.search(r"(\d+) spooled", text)
+        return found and int(found[1]) >= count
+
+    daemon.supervisor.status(holds, since=daemon.supervisor.events.mark())
+
+
+def test_readings_of_an_outage_are_historical(daemon_of, host, link, clients, broker):
+    client = clients(broker.port)
     daemon = daemon_of()
     host.wait_said("DDATA", "air", match=lambda one: not one.historical)
     mark = host.mark()
     link.cut()
     host.wait_said("NDEATH", since=mark)
     cut = host.said("DDATA")[-1].times.pop()
-    daemon.supervisor.beats(20)
+    wait_spooled(daemon, 15)
     mark = host.mark()
     link.forward()
     host.wait_said("DDATA", "air", match=lambda one: not one.historical, since=mark)
@@ -171,7 +198,8 @@ def test_readings_of_an_outage_are_historical(daemon_of, host, link):
     late = [one for one in said if one.verb == "DDATA" and one.historical]
     times = [one.times.pop() for one in late]
     assert len(late) >= 10 and times == sorted(times) and times[-1] > cut
-    assert max(b - a for a, b in zip([cut, *times], times)) < 350 * SLOW, "none is missing"
+    gap = max(b - a for a, b in zip([cut, *times], times))
+    assert gap < 350 * SLOW + 1000 * client.slack(0.1), "none is missing"
     assert all(taken <= birth.payload.timestamp for taken in times)
     now = [one for one in said if one.verb == "DDATA" and not one.historical]
     assert said.index(late[-1]) < said.index(now[0]), "oldest first"
@@ -198,7 +226,7 @@ def daemon_of(start_iotd, value_file, link, spool):
 def test_readings_of_an_earlier_run_are_historical(daemon_of, host, link, value_file):
     link.cut()
     daemon = daemon_of()
-    daemon.supervisor.beats(15)
+    wait_spooled(daemon, 12)
     assert daemon.stop()[0] == 0
     before = time.time() * 1000
     link.forward()
@@ -285,7 +313,7 @@ def test_a_sensor_dies_and_is_born_again(iotd, host, value_file):
     assert death.values == {}
     mark = host.mark()
     replace_file(value_file, "7\n")
-    host.wait_said("DBIRTH", "air", since=mark)
+    host.wait_said("DBIRTH", "air", since=mark, timeout=NEXT_TRY)
     assert host.wait_said("DDATA", "air", since=mark).values == {"value": 7}
 
 
@@ -300,7 +328,7 @@ def test_who_is_offline_is_not_born(iotd, host, link, value_file):
     link.forward()
     host.wait_said("NBIRTH", since=mark)
     replace_file(value_file, "7\n")
-    host.wait_said("DBIRTH", "air", since=mark)
+    host.wait_said("DBIRTH", "air", since=mark, timeout=NEXT_TRY)
     assert verbs(host.said(since=mark))[:3] == ["NDEATH", "NBIRTH", "DBIRTH/air"]
 
 
@@ -374,9 +402,11 @@ def test_reload_to_sparkplug_clears_what_was_retained(start_iotd, broker, client
     daemon = start_iotd(configuration(broker.url, sensors=sensors))
     client.wait("sensor/air/status", "online")
     replace_file(daemon.config, configuration(broker.url, sensors=sensors, mqtt=SPARKPLUG))
+    mark = client.mark()
     daemon.signal(signal.SIGHUP)
     host.wait_said("NBIRTH")
     host.wait_said("DDATA", "air", match=lambda one: not one.historical)
+    client.wait("status", "online", since=mark)
     held = retained(broker.port)
     assert "sensor/air/status" not in held and held["status"].text == "online"
 
@@ -387,6 +417,7 @@ def test_status_is_said_as_in_every_format(iotd, broker, clients, host, value_fi
     client.wait("status", "online")
     host.wait_said("DDATA", "air")
     assert daemon.stop()[0] == 0
+    client.wait("status", "offline")
     assert retained(broker.port)["status"].text == "offline"
 
 

@@ -8,6 +8,7 @@ so, Python's own TLS with the scripted MQTT server of iotd_peer.py.
 import signal
 import socket
 import ssl
+import time
 import warnings
 
 import pytest
@@ -220,7 +221,8 @@ def test_readings_of_an_outage_arrive(secure, client_of, authority, start, proxi
     client.wait("status", "online", since=since)
     client.settle()
     times = [message.time for message in client.all("sensor/air")]
-    assert max(b - a for a, b in zip(times, times[1:])) < 0.3 * SLOW
+    gap = max(b - a for a, b in zip(times, times[1:]))
+    assert gap < 0.3 * SLOW + client.slack(0.1)
 
 
 # --- who is refused ----------------------------------------------------------------------------
@@ -298,6 +300,7 @@ def test_verification_can_be_switched_off_and_that_is_told_once(
     since = client.mark()
     broker.restart()
     client.wait("status", "online", since=since)
+    daemon.log.wait(lambda line: "mqtt.tls.verify is false" in line.text)
     told = daemon.log.all(lambda line: "mqtt.tls.verify is false" in line.text)
     assert len(told) == 1, daemon.text()
 
@@ -422,9 +425,9 @@ def test_a_silent_server_costs_nothing_but_time(peers, start):
 def test_a_stop_does_not_wait_for_a_silent_server(peers, start):
     peer = peers(lambda session: session.socket.recv(4096) and session.socket.recv(4096))
     daemon = start(f"mqtts://127.0.0.1:{peer.port}")
-    peer.sessions.wait(lambda session: True)
-    code, seconds = daemon.stop()
-    assert code == 0 and seconds < 3 * SLOW
+    begin = peer.accepted.wait(lambda _: True).at
+    assert daemon.stop()[0] == 0
+    assert time.monotonic() - begin < 10, "the end of the attempt is not awaited"
 
 
 # --- PSK: mosquitto speaks TLS 1.2 with it; for 1.3 see tests/unit/test-tls.c --------------------
