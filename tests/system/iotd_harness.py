@@ -9,7 +9,6 @@ awaited thing does not come; IOTD_TEST_SLOW stretches all of them (sanitizers, a
 IOTD names the program, with arguments in front of its own if wanted ("valgrind -q build/src/iotd").
 """
 
-import contextlib
 import ctypes
 import itertools
 import os
@@ -26,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from iotd_metronome import METRONOME, own_seconds
+from iotd_metronome import METRONOME, own_seconds, stolen, waited
 
 SLOW = float(os.environ.get("IOTD_TEST_SLOW", "1"))
 PATIENCE = 10 * SLOW  # how long to wait for what must come
@@ -237,19 +236,6 @@ def free_port():
     raise AssertionError("no free port")
 
 
-def waited(pid):
-    """Seconds that the threads of a process were ready to run and had no CPU: the machine's fault.
-
-    What a host took from this machine altogether (steal) is in it, too.
-    """
-    total = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):  # a thread that has ended
-            total += int(path.read_text(encoding="ascii").split()[1])
-    stolen = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[8]
-    return total / 1e9 + int(stolen) / os.sysconf("SC_CLK_TCK")
-
-
 @dataclass
 class Event:
     key: str
@@ -283,7 +269,7 @@ class Supervisor:
             lines = data.decode().splitlines()
             spent = None
             if self.pid and "WATCHDOG=1" in lines:
-                spent = waited(self.pid) + waited("self")
+                spent = waited(self.pid) + waited("self") + stolen()
             for line in lines:
                 self.events.add(Event(*line.split("=", 1), spent))
 

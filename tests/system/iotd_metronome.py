@@ -4,6 +4,7 @@
 Where that does not happen, a bound that is judged with it is as sharp as one without.
 """
 
+import os
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -37,6 +38,12 @@ def waited(pid):
             with suppress(OSError):
                 total += int((task / "schedstat").read_text(encoding="ascii").split()[1])
     return total / 1e9
+
+
+def stolen():
+    """Seconds that a host took from this machine, of all its processors."""
+    ticks = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[8]
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 class Metronome(threading.Thread):
