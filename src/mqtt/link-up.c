@@ -59,6 +59,7 @@ static void link_break(struct link *link, int code, int error)
 		return;
 	connection_explain(c, c->lost ? c->lost : code, error);
 	link_leave(link);
+	link->parts.stats->disconnects++;
 	future_resolve(&link->broken, 0);
 	link->parts.events->down(link->parts.events, link_url(link), c->why);
 }

@@ -44,6 +44,7 @@ static void link_go_home(struct home *home, struct connection *there, size_t ind
 	link->there_index = index;
 	(void)snprintf(c->why, sizeof(c->why), "%.200s is there again", there->url);
 	link_leave(link);
+	link->parts.stats->disconnects++;
 	future_resolve(&link->broken, 0);
 	link->parts.events->down(link->parts.events, link_url(link), c->why);
 }
@@ -146,7 +147,6 @@ static int link_broken(struct task *task, int result)
 	int r;
 
 	(void)result;
-	link->parts.stats->disconnects++;
 	if (link->there)
 		log_notice("leaving %s: %s", link_url(link), link->connection->why);
 	else
