@@ -406,14 +406,6 @@ class Client:
         self.result("ping")
         self.result("ping")
 
-    def slack(self, interval):
-        """Seconds that a gap between readings may be wider, for what iotd itself says it missed.
-
-        A busy machine may stop iotd for a while. It counts the due times that went by meanwhile; what
-        was lost behind that is in no such count.
-        """
-        return self.result("stats")["reads_missed"] * interval
-
 
 def retained(port, prefix=PREFIX, login=None, wanted=()):
     """All that the broker retains below `prefix`, as {topic below it: message}; `wanted` at least.

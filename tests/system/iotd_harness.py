@@ -412,19 +412,6 @@ def assert_beats(supervisor, since):
     assert max(gaps) < 0.4 * SLOW, max(gaps)  # twice what was asked for
 
 
-def assert_schedule_kept(messages, interval, slack=0):
-    """No reading of the schedule is missing, the oldest come first; `slack`: Client.slack().
-
-    What was in flight when a line broke may come twice: QoS 1 promises no less.
-    """
-    times = [message.time for message in messages]
-    first = list(dict.fromkeys(times))
-    assert first == sorted(first), "oldest first"
-    gaps = [b - a for a, b in zip(first, first[1:])]
-    assert max(gaps) < max(3 * interval, 0.05) * SLOW + slack, (max(gaps), len(first), slack)
-    assert len(times) - len(first) <= 64, "no more than what was in flight comes twice"
-
-
 def libconfig(value):
     """A Python value in libconfig's words."""
     if isinstance(value, bool):

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from iotd_harness import assert_schedule_kept, configuration, file_sensor, free_port
+from iotd_figures import assert_schedule
+from iotd_harness import configuration, file_sensor, free_port
 from iotd_tls import Authority
 
 
@@ -54,7 +55,7 @@ def test_over_and_home_again_without_a_loss(
     at_home.settle()
     messages = at_home.all("sensor/air") + client.all("sensor/air")
     messages.sort(key=lambda message: message.time)
-    assert_schedule_kept(messages, 0.1, at_home.slack(0.1))
+    assert_schedule(messages, 0.1)
     assert at_home.result("stats")["connects"] == 3
 
 
@@ -66,7 +67,7 @@ def test_a_home_that_refuses_us_is_none(brokers, broker, client, start_iotd, val
     client.settle()
     assert client.result("stats")["connects"] == 1
     assert client.all("status", "offline") == []
-    assert_schedule_kept(client.all("sensor/air"), 0.1, client.slack(0.1))
+    assert_schedule(client.all("sensor/air"), 0.1)
 
 
 def test_the_nearest_to_home_that_answers(
@@ -112,4 +113,4 @@ def test_two_ways_to_one_broker(broker, client, proxies, start_iotd, value_file)
     client.wait("sensor/air", since=client.mark(), count=5)
     client.settle()
     assert client.all("status")[-1].text == "online"
-    assert_schedule_kept(client.all("sensor/air"), 0.1, client.slack(0.1))
+    assert_schedule(client.all("sensor/air"), 0.1)

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from iotd_bus import NOBODY, DBusError, wait_for_name
+from iotd_figures import assert_schedule
 from iotd_harness import BEAT, PATIENCE, SLOW, configuration, file_sensor, replace_file, run_iotd
-from iotd_harness import assert_beats, assert_schedule_kept
+from iotd_harness import assert_beats
 
 AIR = {"name": "air", "driver": "bme280", "bus": "i2c-1", "address": 0x76, "interval": "100ms"}
 ROOF = {"name": "roof", "driver": "sht3x", "bus": "i2c-2", "address": 0x44, "interval": "1h"}
@@ -63,7 +64,7 @@ def test_scan_does_not_disturb_the_sensors(bus, simulated, client):
     while scans <= 3 or len(client.all("sensor/air", since=mark)) < 30:
         assert caller.call("Scan", "s", "") == FOUND
         scans += 1
-    assert_schedule_kept(client.all("sensor/air", since=mark), 0.1)
+    assert_schedule(client.all("sensor/air", since=mark), 0.1)
     daemon.supervisor.beats(3)
     assert_beats(daemon.supervisor, since)
     devices = {device["name"]: device for device in client.result("list")}

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from iotd_harness import BEAT, LIBC, SLOW, assert_beats, file_sensor
-from iotd_spool import longest_gap
+from iotd_metronome import longest_gap
 
 INTERVAL = 0.1
 ENOUGH = 5000  # signals make a storm
