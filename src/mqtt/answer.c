@@ -9,7 +9,7 @@
 
 #define DURATION_SIZE 32
 #define TOTAL_DIGITS  6 /* as it is published */
-#define DUMP_FLAGS    ((size_t)JSON_COMPACT | JSON_REAL_PRECISION(15))
+#define DUMP_FLAGS    ((size_t)JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
 
 static json_t *json_duration(int64_t duration_us)
 {
@@ -160,17 +160,14 @@ static json_t *answer_result(const struct command *command, const struct command
 static char *answer_dump(const char *id, bool ok, const char *key, json_t *value)
 {
 	cleanup(json_decrefp) json_t *owned = value;
-	cleanup(json_decrefp) json_t *reply = json_object();
-	cleanup(freep) char *rest = NULL;
+	cleanup(freep) char *dumped = owned ? json_dumps(owned, DUMP_FLAGS) : NULL;
 	char *text;
 
-	if (!owned || json_object_set_new(reply, "ok", json_boolean(ok)) < 0 ||
-	    json_object_set(reply, key, owned) < 0)
+	if (!dumped ||
+	    asprintf(&text, "{%s%s%s\"ok\":%s,\"%s\":%s}", id ? "\"id\":" : "", id ? id : "",
+		     id ? "," : "", ok ? "true" : "false", key, dumped) < 0)
 		return NULL;
-	rest = json_dumps(reply, DUMP_FLAGS);
-	if (!id || !rest)
-		return take_ptr(rest);
-	return asprintf(&text, "{\"id\":%s,%s", id, rest + 1) < 0 ? NULL : text;
+	return text;
 }
 
 char *answer_new(const char *id, const struct command *command, const struct command_result *result)
