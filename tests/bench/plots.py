@@ -57,9 +57,9 @@ def messages(results, folder):
         series = {}
         for client in readings.CLIENTS:
             rows = [
-                (place, results.median(("readings", *work, 0, client), key))
+                (place, results.median(("readings", *work, 0, False, client), key))
                 for place, work in enumerate(works)
-                if ("readings", *work, 0, client) in results.rounds
+                if ("readings", *work, 0, False, client) in results.rounds
             ]
             if rows:
                 series[client] = rows
