@@ -136,7 +136,12 @@ struct driver {
 	void (*close)(struct source *source);
 };
 
-/** struct source - one chip or file that a sensor reads; made by source_new() */
+/**
+ * struct source - one chip or file that a sensor reads; made by source_new()
+ * @is_prompt: set by collect() of a driver without start() where the next one will wait for nothing and
+ *             nobody: iotd calls that on its own thread, with this still set. Would it have to wait after
+ *             all, it returns -EAGAIN: then it is called on a worker, with this set back
+ */
 struct source {
 	const struct driver *driver;
 	const struct option_value *options;
@@ -148,6 +153,7 @@ struct source {
 		*channels; /* channel_count of them; room for CHANNELS_MAX if open() names them */
 	size_t channel_count; /* 0 until open() for those that only the kernel can name */
 	bool is_open;
+	bool is_prompt;
 	unsigned int readings; /* begun since open(): 1 in the first start() and collect() */
 	int polls;	       /* chip_converting() counts here; 0 when start() is called */
 	char fault[192];       /* why the last call failed, in words; "" if the errno says all */

@@ -30,11 +30,18 @@ struct source *source_free(struct source *source);
 int source_open(struct source *source);
 
 /**
- * source_start() - begin a reading of an open source
+ * source_start() - begin a reading of an open source, which may wait
  * @wait_us: until collect() makes sense; untouched if the driver has nothing to start
  * On a worker. Return: 0 or the driver's errno.
  */
 int source_start(struct source *source, int64_t *wait_us);
+
+/**
+ * source_read_promptly() - a whole reading at once, where the source is prompt. On any thread, the reactor's too
+ * @values: as of driver->collect(); as they were on -EAGAIN
+ * Return: 0; -EAGAIN it would have to wait: to be read on a worker; another errno of the driver.
+ */
+int source_read_promptly(struct source *source, double values[static CHANNELS_MAX]);
 
 /** source_close() - on a worker; closed already: nothing */
 void source_close(struct source *source);

@@ -27,6 +27,8 @@
 #define RETRY_PAUSE_US (5 * USEC_PER_MSEC)
 /* a source that takes this long time and again is read on a thread of its own from then on */
 #define SLOW_US	       (10 * USEC_PER_MSEC)
+/* so much later than it was due, and a read is a worker's: a crowd holds the reactor no longer than this */
+#define PROMPT_US      (2 * USEC_PER_MSEC)
 #define SLOW_READS     3 /* in a row: a busy host makes any read slow now and then */
 
 static int sensor_wait(struct task *task, int result);
@@ -250,12 +252,10 @@ static int sensor_collect(struct task *task, int result)
 			      note_deadline(sensor, sensor_job_limit(sensor)), sensor_read_done);
 }
 
-static int sensor_read_done(struct task *task, int result)
+static int sensor_read_ended(struct task *task, int result)
 {
 	struct sensor *sensor = task_data(task);
 
-	if (worker_job_is_idle(&sensor->job))
-		separate_if_slow(sensor);
 	/* without a time to wait, EAGAIN is the bus's: arbitration lost */
 	if ((result >= 0 && !sensor->has_values) || (result == -EAGAIN && sensor->wait_us > 0)) {
 		if (sensor->collects++ < SENSOR_COLLECTS_MAX)
@@ -272,6 +272,15 @@ static int sensor_read_done(struct task *task, int result)
 	return result < 0 ? sensor_read_failed(task, result) : sensor_finish(task, 0);
 }
 
+static int sensor_read_done(struct task *task, int result)
+{
+	struct sensor *sensor = task_data(task);
+
+	if (worker_job_is_idle(&sensor->job))
+		separate_if_slow(sensor);
+	return sensor_read_ended(task, result);
+}
+
 /* who comes late in a crowd: the shorter the interval the less a sensor can afford it */
 static enum worker_hurry hurry_of(int64_t interval_us)
 {
@@ -280,11 +289,18 @@ static enum worker_hurry hurry_of(int64_t interval_us)
 	return interval_us > 100 * USEC_PER_MSEC ? HURRY_SOME : HURRY_MOST;
 }
 
+static bool is_late(const struct sensor *sensor)
+{
+	return reactor_now(sensor->parts->reactor) > sensor->due_us + PROMPT_US;
+}
+
 static int sensor_try(struct task *task)
 {
 	struct sensor *sensor = task_data(task);
-	int r;
+	int r = is_late(sensor) ? -EAGAIN : sensor_read_promptly(sensor);
 
+	if (r != -EAGAIN)
+		return sensor_read_ended(task, r);
 	sensor->phase = PHASE_START;
 	sensor->collects = 0;
 	sensor->job.hurry = hurry_of(sensor->interval_us);

@@ -28,44 +28,48 @@ struct asked {
 };
 
 struct sensor {
+	/* what each reading touches: together, for it is long since the last one */
 	const struct device_parts *parts;
 	const struct sensor_settings *settings;
 	struct task *task;
-	struct worker_key *key, *own_key;
 	struct channel_filter *filter;
-	size_t channel_count; /* of the filter */
+	int64_t interval_us, due_us, deadline_us;
+	int tries, collects;
+	enum device_status status;
+	unsigned int failures; /* in a row, after retries */
+	struct future wake;    /* resolved to read at once, besides the schedule */
+	uint64_t readings;
+	struct lateness lateness;	   /* of reads on schedule */
+	int64_t busy_us;		   /* what its jobs took */
+	struct asked *asked, **last_asked; /* in their order */
 	bool is_freed;
 	bool is_news; /* others have to be told of its channels or its interval */
 
 	/* with the worker while the job is out */
-	struct worker_job job;
-	struct source *source;
-	enum phase phase;
 	bool reopen;
 	bool has_values;
 	bool was_opened; /* since the filter was last looked at */
+	enum phase phase;
+	struct source *source;
 	int64_t wait_us, time_us;
 	double values[CHANNELS_MAX];
+	struct worker_job job;
 
-	int64_t interval_us, due_us, deadline_us;
-	int tries, collects, slow_reads;
+	struct worker_key *key, *own_key;
 	struct future job_back; /* awaited when an abandoned job must come back first */
-	struct future wake;	/* resolved to read at once, besides the schedule */
-
-	enum device_status status;
-	unsigned int failures; /* in a row, after retries */
-	int64_t failed_since_us;
-	uint64_t readings, read_errors;
-	struct lateness lateness; /* of reads on schedule */
-	int64_t busy_us;	  /* what its jobs took */
-	char fault[192];
-
-	struct asked *asked, **last_asked; /* in their order */
+	int slow_reads;
+	size_t channel_count; /* of the filter */
 	size_t asked_count;
+	int64_t failed_since_us;
+	uint64_t read_errors;
+	char fault[192];
 };
 
 /** sensor_job() - on the worker: the phase that is due; the job is the sensor's */
 int sensor_job(struct worker_job *job);
+
+/** sensor_read_promptly() - on the reactor: a reading that waits for nothing. Return: as sensor_job(); -EAGAIN it must be a job */
+int sensor_read_promptly(struct sensor *sensor);
 
 /** sensor_job_limit() - how long its job may take */
 int64_t sensor_job_limit(const struct sensor *sensor);

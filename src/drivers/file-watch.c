@@ -38,21 +38,31 @@ static struct {
 	atomic_int_fast64_t asked_us; /* both change with the lock, @changes first */
 } shared = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
-/* file systems whose files change by this kernel's calls alone */
-static bool is_local(int fd)
+/* the file system's magic number, statfs(2); 0: unknown */
+static unsigned int kind_of(int fd)
 {
-	static const unsigned int kinds[] = {
-		BTRFS_SUPER_MAGIC,     EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, MSDOS_SUPER_MAGIC,
-		OVERLAYFS_SUPER_MAGIC, RAMFS_MAGIC,	 TMPFS_MAGIC,	   XFS_MAGIC,
-	};
 	struct statfs about;
 
-	if (fstatfs(fd, &about) < 0)
-		return false;
+	return fstatfs(fd, &about) < 0 ? 0 : (unsigned int)about.f_type;
+}
+
+static bool is_memory(unsigned int kind)
+{
+	return kind == TMPFS_MAGIC || kind == RAMFS_MAGIC;
+}
+
+/* file systems whose files change by this kernel's calls alone */
+static bool is_local(unsigned int kind)
+{
+	static const unsigned int kinds[] = {
+		BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC,	  F2FS_SUPER_MAGIC,
+		MSDOS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, XFS_MAGIC,
+	};
+
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if ((unsigned int)about.f_type == kinds[i])
+		if (kind == kinds[i])
 			return true;
-	return false;
+	return is_memory(kind);
 }
 
 static bool is_straight(const char *path)
@@ -128,12 +138,15 @@ static void ask(int64_t now_us)
 
 void file_watch_begin(struct file_watch *watch, const char *path, int fd)
 {
+	unsigned int kind = kind_of(fd);
+
 	*watch = (struct file_watch){ 0 };
-	if (!is_local(fd) || !is_straight(path))
+	if (!is_local(kind) || !is_straight(path))
 		return;
 	(void)pthread_mutex_lock(&shared.lock);
 	if (share()) {
 		watch->is_on = watch_path(path);
+		watch->is_memory = watch->is_on && is_memory(kind);
 		if (!watch->is_on)
 			unshare_one();
 	}
@@ -161,7 +174,8 @@ bool file_watch_is_quiet(struct file_watch *watch)
 	now_us = clock_monotonic_us();
 	asked_us = shared.asked_us;
 	if (now_us > asked_us + FRESH_US || watch->asked_us == asked_us) {
-		(void)pthread_mutex_lock(&shared.lock);
+		if (pthread_mutex_trylock(&shared.lock) != 0)
+			return false; /* held where a path is looked up, which may take its time */
 		ask(now_us);
 		(void)pthread_mutex_unlock(&shared.lock);
 		asked_us = now_us;
@@ -174,4 +188,9 @@ bool file_watch_is_quiet(struct file_watch *watch)
 	if (!is_quiet)
 		watch->told_us = now_us;
 	return is_quiet;
+}
+
+void file_watch_doubt(struct file_watch *watch)
+{
+	watch->told_us = 0;
 }

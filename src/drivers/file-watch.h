@@ -12,6 +12,7 @@
 /** struct file_watch - of one open file; zeroed: nothing is watched */
 struct file_watch {
 	bool is_on;
+	bool is_memory; /* on, and the file is in memory alone: to read it is as to touch our own */
 	uint64_t changes; /* of all that is watched, when it was last told of */
 	int64_t asked_us; /* what was known then is used once */
 	int64_t told_us;
@@ -32,6 +33,9 @@ void file_watch_end(struct file_watch *watch);
 /**
  * file_watch_is_quiet() - nothing happened since the last call to the path, as of a millisecond ago
  * at most and after that call. False: something may have, look now; also the first time, where
- * nothing is told of, and once a minute, for what is mounted over a path is never told of.
+ * nothing is told of, and once a minute, for what is mounted over a path is never told of. Waits for nobody.
  */
 bool file_watch_is_quiet(struct file_watch *watch);
+
+/** file_watch_doubt() - nobody looked: the next answer is that something may have happened, too */
+void file_watch_doubt(struct file_watch *watch);

@@ -211,20 +211,33 @@ static int file_parse(struct source *source, struct piece text, double *ret)
 			      (size_t)(word.end - word.start), ret);
 }
 
+/*
+ * What a file in memory holds is there at once. To look whether it is still the one at its path is
+ * not: folders may lie anywhere. So that is a worker's, as soon as something may have happened.
+ */
+static int file_follow_promptly(struct file_state *state)
+{
+	if (file_watch_is_quiet(&state->watch))
+		return 0;
+	file_watch_doubt(&state->watch);
+	return -EAGAIN;
+}
+
 static int file_collect(struct source *source, double values[static CHANNELS_MAX], int64_t *wait_us)
 {
-	const struct file_state *state = source->state;
+	struct file_state *state = source->state;
 	char text[TEXTFILE_SIZE + 1];
 	int r;
 
 	(void)wait_us;
-	r = file_follow(source);
+	r = source->is_prompt ? file_follow_promptly(state) : file_follow(source);
 	if (r < 0)
 		return r;
 
 	r = textfile_read(source, file_path(source), state->fd, text);
 	if (r < 0)
 		return r;
+	source->is_prompt = state->watch.is_memory;
 	return file_parse(source, (struct piece){ text, text + r }, &values[0]);
 }
 

@@ -128,14 +128,32 @@ int source_start(struct source *source, int64_t *wait_us)
 {
 	source->readings++;
 	source->polls = 0;
+	source->is_prompt = false;
 	return source->driver->start ? source->driver->start(source, wait_us) : 0;
+}
+
+int source_read_promptly(struct source *source, double values[static CHANNELS_MAX])
+{
+	int64_t wait_us = 0;
+	int r;
+
+	if (!source->is_prompt || source->driver->start)
+		return -EAGAIN;
+	source->fault[0] = '\0';
+	source->readings++;
+	r = source->driver->collect(source, values, &wait_us);
+	if (r == -EAGAIN) {
+		source->is_prompt = false;
+		source->readings--; /* begun again on a worker */
+	}
+	return r;
 }
 
 void source_close(struct source *source)
 {
 	if (!source->is_open)
 		return;
-	source->is_open = false;
+	source->is_open = source->is_prompt = false;
 	if (source->driver->close)
 		source->driver->close(source);
 }

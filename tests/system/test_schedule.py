@@ -98,21 +98,30 @@ def memory():
         yield Path(folder)
 
 
-@pytest.fixture(name="load")
-def fixture_load(iotd, broker, clients, memory):
-    """Start the load; the client hears it at QoS 0 to be no burden."""
+@pytest.fixture(name="folder", params=["read at once", "read by threads"])
+def fixture_folder(request, memory):
+    """The files; behind a link, as most of sysfs is, each reading is a job for a thread."""
     for number in range(SLOW_ONES + FAST_ONES):
         (memory / f"f{number}").write_text(f"{number}\n", encoding="ascii")
+    if request.param == "read at once":
+        return memory
+    (memory / "link").symlink_to(memory)
+    return memory / "link"
+
+
+@pytest.fixture(name="load")
+def fixture_load(iotd, broker, clients, folder):
+    """Start the load; the client hears it at QoS 0 to be no burden."""
     client = clients(broker.port, qos=0, subscribe="iotd/test/#")
     sensors = [
-        file_sensor(memory / f"f{n}", interval="1s" if n < SLOW_ONES else "100ms")
+        file_sensor(folder / f"f{n}", interval="1s" if n < SLOW_ONES else "100ms")
         for n in range(SLOW_ONES + FAST_ONES)
     ]
     return iotd(sensors=sensors, prefix=FIRST), client
 
 
 @pytest.mark.slow
-def test_a_thousand_sensors_keep_their_schedule(load):
+def test_a_thousand_sensors_keep_their_schedule(load, folder):
     daemon, client = load
     with stalls_of_the_machine(SECONDS) as stalls:
         rounds = SECONDS * 10
@@ -151,7 +160,8 @@ def test_a_thousand_sensors_keep_their_schedule(load):
         assert abs(percentile(final, 50) - percentile(early, 50)) < limit * SLOW
     tasks = Path(f"/proc/{daemon.pid}/task").glob("*/comm")
     threads = [task.read_text(encoding="ascii").strip() for task in tasks]
-    assert threads.count("iotd-file") >= min(3, os.cpu_count())  # 512 files each
+    if folder.is_symlink():
+        assert threads.count("iotd-file") >= min(3, os.cpu_count())  # 512 files each
     assert daemon.running
 
 

@@ -65,6 +65,7 @@ static int fake_open(struct source *source)
 	int r = outcome_of(of)->open;
 
 	of->opens++;
+	of->since_open = 0;
 	if (of->channel)
 		(void)strncpy(source->channels[0].name, of->channel, NAME_LENGTH);
 	if (r < 0) {
@@ -87,12 +88,29 @@ static int fake_start(struct source *source, int64_t *wait_us)
 	return fake_result(source, outcome->start);
 }
 
+/* Return: false: it is on the reactor's thread and leaves it to the worker */
+static bool collects_here(struct source *source, struct fake *of)
+{
+	bool is_here = pthread_equal(pthread_self(), reactor_thread) != 0;
+
+	ck_assert(is_here == source->is_prompt);
+	of->here += is_here;
+	return !is_here || of->leaves == 0 || of->leaves-- == 0;
+}
+
 static int fake_collect(struct source *source, double values[static CHANNELS_MAX], int64_t *wait_us)
 {
 	struct fake *of = fake_of(source);
 	const struct outcome *outcome = outcome_of(of);
 	char byte;
 
+	if (!collects_here(source, of))
+		return -EAGAIN;
+	if (of->is_prompt) {
+		ck_assert_uint_eq(source->readings, ++of->since_open);
+		note_try(of);
+	}
+	source->is_prompt = of->is_prompt;
 	if (of->gate >= 0) {
 		atomic_store(&of->hangs, 1);
 		ck_assert_int_eq(read(of->gate, &byte, 1), 1);
@@ -204,6 +222,7 @@ static void set_up_parts(void)
 	fake = (struct fake){ .gate = -1 };
 	fake_driver.kind = DRIVER_FILE;
 	fake_driver.limit_us = 0;
+	fake_driver.start = fake_start;
 	memset(&told, 0, sizeof(told));
 	memset(&stats, 0, sizeof(stats));
 }

@@ -44,6 +44,10 @@ struct fake {
 	int gate;	  /* collect() reads a byte from here first; -1: not */
 	bool closed_here; /* on the reactor's thread, where it may block */
 	atomic_int hangs;
+	bool is_prompt; /* collect() says so; the driver has no start() then */
+	int leaves;	/* so often collect() leaves it to the worker */
+	int here;	/* collects on the reactor's thread */
+	unsigned int since_open;
 	const char *channel;	     /* its name, from the next open() on; NULL: as it is */
 	int64_t takes_us;	     /* each read, for real */
 	int64_t times_us[TIMES_MAX]; /* of the first tries */

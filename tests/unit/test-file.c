@@ -27,7 +27,7 @@ enum {
 	MATCH
 };
 
-static char folder[32], path[64], other[64];
+static char folder[40], path[64], other[64];
 static struct option_value options[5];
 static struct source *source;
 
@@ -37,9 +37,9 @@ static char *unconst(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
-static void set_up(void)
+static void set_up_in(const char *where)
 {
-	(void)snprintf(folder, sizeof(folder), "/tmp/iotd-test-file-XXXXXX");
+	(void)snprintf(folder, sizeof(folder), "%s/iotd-test-file-XXXXXX", where);
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	(void)snprintf(path, sizeof(path), "%s/value", folder);
 	(void)snprintf(other, sizeof(other), "%s/other", folder);
@@ -48,6 +48,16 @@ static void set_up(void)
 	options[CHANNEL].string = unconst("value");
 	options[UNIT].string = unconst("");
 	options[FIELD].integer = 1;
+}
+
+static void set_up(void)
+{
+	set_up_in("/tmp");
+}
+
+static void set_up_in_memory(void)
+{
+	set_up_in("/dev/shm");
 }
 
 static void tear_down(void)
@@ -83,7 +93,11 @@ static int read_value(double *ret_value)
 		ck_assert_int_eq(source_new(&source, driver_find("file"), options, NULL), 0);
 	r = source_open(source);
 	if (r == 0)
+		r = source_read_promptly(source, values);
+	if (r == -EAGAIN) { /* on a worker, then */
+		ck_assert_int_eq(source_start(source, &wait_us), 0);
 		r = source->driver->collect(source, values, &wait_us);
+	}
 	if (r < 0)
 		source_close(source);
 	else
@@ -465,6 +479,141 @@ START_TEST(a_bad_channel_makes_no_source)
 }
 END_TEST
 
+/* --- in memory ------------------------------------------------------------------------------ */
+
+static int read_at_once(double *ret_value)
+{
+	double values[CHANNELS_MAX] = { 0 };
+	int r = source_read_promptly(source, values);
+
+	*ret_value = values[0];
+	return r;
+}
+
+static void assert_reads_at_once(double expected)
+{
+	double value;
+
+	ck_assert_int_eq(read_at_once(&value), 0);
+	ck_assert_double_eq(value, expected);
+}
+
+static void assert_must_wait(void)
+{
+	double value;
+
+	ck_assert_int_eq(read_at_once(&value), -EAGAIN);
+}
+
+static void begin_at_once(const char *text)
+{
+	put_text(path, text);
+	assert_reads(strtod(text, NULL));
+}
+
+START_TEST(what_lies_in_memory_is_there_at_once)
+{
+	begin_at_once("1");
+	for (int number = 2; number < 10; number++) {
+		char text[8];
+
+		(void)snprintf(text, sizeof(text), "%d", number);
+		put_text(path, text);
+		assert_reads_at_once(number);
+	}
+}
+END_TEST
+
+START_TEST(what_was_replaced_is_a_workers_to_look_at)
+{
+	double value = 0;
+
+	begin_at_once("1");
+	put_text(other, "2");
+	ck_assert_int_eq(rename(other, path), 0);
+	assert_must_wait();
+	assert_must_wait(); /* until it was looked at */
+	ck_assert_int_eq(read_value(&value), 0);
+	ck_assert_double_eq(value, 2);
+	assert_reads(2);
+	assert_reads_at_once(2);
+}
+END_TEST
+
+START_TEST(what_is_gone_is_a_workers_to_look_at)
+{
+	begin_at_once("1");
+	ck_assert_int_eq(unlink(path), 0);
+	assert_must_wait();
+	assert_fails(-ENOENT, "No such file or directory");
+	put_text(path, "3");
+	assert_reads(3);
+}
+END_TEST
+
+START_TEST(what_is_no_number_is_known_at_once)
+{
+	double value;
+
+	begin_at_once("1");
+	put_text(path, "one");
+	ck_assert_int_eq(read_at_once(&value), -EBADMSG);
+	ck_assert(strstr(source->fault, "\"one\" is no number"));
+	source_close(source);
+	assert_must_wait();
+	assert_fails(-EBADMSG, "\"one\" is no number");
+}
+END_TEST
+
+/* its folders may lie anywhere, and a link be turned without a word */
+START_TEST(behind_a_link_nothing_is_there_at_once)
+{
+	ck_assert_int_eq(symlink(path, other), 0);
+	options[PATH].string = other;
+	put_text(path, "1");
+	assert_reads(1);
+	assert_reads(1);
+	assert_must_wait();
+}
+END_TEST
+
+START_TEST(what_the_kernel_makes_up_is_never_there_at_once)
+{
+	double value;
+
+	options[PATH].string = unconst("/proc/loadavg");
+	ck_assert_int_eq(read_value(&value), 0);
+	ck_assert_int_eq(read_value(&value), 0);
+	assert_must_wait();
+}
+END_TEST
+
+static void add_followed(TCase *tests)
+{
+	tcase_add_test(tests, a_file_that_is_rewritten_is_read_anew);
+	tcase_add_test(tests, a_file_that_is_replaced_is_read_anew);
+	tcase_add_test(tests, of_two_that_read_a_file_each_knows_that_it_was_replaced);
+	tcase_add_test(tests, a_folder_that_is_replaced_is_read_anew);
+	tcase_add_test(tests, a_link_that_is_turned_is_read_anew);
+	tcase_add_test(tests, a_file_that_is_gone_comes_back);
+	tcase_add_test(tests, a_file_that_becomes_a_fifo_is_refused);
+}
+
+static TCase *memory_cases(void)
+{
+	TCase *tests = tcase_create("memory");
+
+	tcase_add_checked_fixture(tests, set_up_in_memory, tear_down);
+	add_followed(tests);
+	tcase_add_test(tests, what_lies_in_memory_is_there_at_once);
+	tcase_add_test(tests, what_was_replaced_is_a_workers_to_look_at);
+	tcase_add_test(tests, what_is_gone_is_a_workers_to_look_at);
+	tcase_add_test(tests, what_is_no_number_is_known_at_once);
+	tcase_add_test(tests, behind_a_link_nothing_is_there_at_once);
+	tcase_add_test(tests, what_the_kernel_makes_up_is_never_there_at_once);
+	return tests;
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("file");
@@ -478,13 +627,7 @@ int main(void)
 	tcase_add_test(tests, a_long_match_is_repeated_up_to_a_whole_character);
 	tcase_add_test(tests, only_the_first_4_kib_count);
 	tcase_add_test(tests, a_huge_file_costs_nothing);
-	tcase_add_test(tests, a_file_that_is_rewritten_is_read_anew);
-	tcase_add_test(tests, a_file_that_is_replaced_is_read_anew);
-	tcase_add_test(tests, of_two_that_read_a_file_each_knows_that_it_was_replaced);
-	tcase_add_test(tests, a_folder_that_is_replaced_is_read_anew);
-	tcase_add_test(tests, a_link_that_is_turned_is_read_anew);
-	tcase_add_test(tests, a_file_that_is_gone_comes_back);
-	tcase_add_test(tests, a_file_that_becomes_a_fifo_is_refused);
+	add_followed(tests);
 	tcase_add_test(tests, a_folder_and_a_device_are_refused);
 	tcase_add_test(tests, a_file_that_may_not_be_read);
 	tcase_add_test(tests, reading_leaves_the_time_of_access);
@@ -495,5 +638,6 @@ int main(void)
 	tcase_add_test(tests, the_channel_comes_from_the_options);
 	tcase_add_loop_test(tests, a_bad_channel_makes_no_source, 0, (int)ARRAY_SIZE(bad_channels));
 	suite_add_tcase(suite, tests);
+	suite_add_tcase(suite, memory_cases());
 	return suite_run(suite);
 }

@@ -527,5 +527,7 @@ int main(void)
 	suite_add_tcase(suite, told_cases());
 	suite_add_tcase(suite, taken_cases());
 	suite_add_tcase(suite, hang_cases());
+	suite_add_tcase(suite, prompt_cases());
+	suite_add_tcase(suite, real_prompt_cases());
 	return suite_run(suite);
 }

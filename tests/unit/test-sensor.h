@@ -9,3 +9,5 @@ TCase *command_cases(void);
 TCase *told_cases(void);
 TCase *taken_cases(void);
 TCase *hang_cases(void);
+TCase *prompt_cases(void);
+TCase *real_prompt_cases(void);
