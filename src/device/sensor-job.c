@@ -6,6 +6,8 @@
 #include "iotd/clock.h"
 #include "sensor.h"
 
+#define PROMPT_US (2 * USEC_PER_MSEC)
+
 static int read_source(struct sensor *sensor)
 {
 	struct source *source = sensor->source;
@@ -55,14 +57,19 @@ int sensor_job(struct worker_job *job)
 	return r;
 }
 
-/* On the reactor: what waits for nothing needs no worker */
+/* thousands may be due in one turn: no more than this of it is given to what waits for nothing */
+static bool has_time(const struct sensor *sensor)
+{
+	return clock_boottime_us() <= reactor_now(sensor->parts->reactor) + PROMPT_US;
+}
+
 int sensor_read_promptly(struct sensor *sensor)
 {
 	struct source *source = sensor->source;
 	int64_t began_us, took_us;
 	int r;
 
-	if (!source->is_prompt || sensor->reopen)
+	if (!source->is_prompt || sensor->reopen || !has_time(sensor))
 		return -EAGAIN;
 	began_us = clock_monotonic_us();
 	r = source_read_promptly(source, sensor->values);

@@ -27,8 +27,6 @@
 #define RETRY_PAUSE_US (5 * USEC_PER_MSEC)
 /* a source that takes this long time and again is read on a thread of its own from then on */
 #define SLOW_US	       (10 * USEC_PER_MSEC)
-/* so much later than it was due, and a read is a worker's: a crowd holds the reactor no longer than this */
-#define PROMPT_US      (2 * USEC_PER_MSEC)
 #define SLOW_READS     3 /* in a row: a busy host makes any read slow now and then */
 
 static int sensor_wait(struct task *task, int result);
@@ -289,15 +287,10 @@ static enum worker_hurry hurry_of(int64_t interval_us)
 	return interval_us > 100 * USEC_PER_MSEC ? HURRY_SOME : HURRY_MOST;
 }
 
-static bool is_late(const struct sensor *sensor)
-{
-	return reactor_now(sensor->parts->reactor) > sensor->due_us + PROMPT_US;
-}
-
 static int sensor_try(struct task *task)
 {
 	struct sensor *sensor = task_data(task);
-	int r = is_late(sensor) ? -EAGAIN : sensor_read_promptly(sensor);
+	int r = sensor_read_promptly(sensor);
 
 	if (r != -EAGAIN)
 		return sensor_read_ended(task, r);

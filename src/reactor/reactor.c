@@ -36,8 +36,6 @@
 #define UNASKED_MAX 8
 /* signals of one turn: a storm of them gets its share and no more */
 #define SIGNALS_MAX 16
-/* timers of one turn: where thousands are due together descriptors are heard between them */
-#define TIMERS_MAX  128
 #define NOT_ASKED   INT64_MIN /* before all times */
 
 struct reactor {
@@ -175,10 +173,8 @@ static void fire_due(struct reactor *reactor, uint64_t last)
 {
 	struct reactor_timer *timer;
 
-	for (int i = 0; i < TIMERS_MAX; i++) {
-		timer = timer_heap_first(&reactor->heap);
-		if (!timer || timer->due_us > reactor->now_us || timer->order > last)
-			return;
+	while ((timer = timer_heap_first(&reactor->heap)) && timer->due_us <= reactor->now_us &&
+	       timer->order <= last) {
 		timer_heap_take_first(&reactor->heap);
 		timer->fire(timer);
 	}
@@ -413,7 +409,6 @@ static int wait_real(struct reactor *reactor)
 	const struct reactor_timer *first =
 		reactor->heap.count > 0 ? timer_heap_first(&reactor->heap) : NULL;
 	bool has_calls = reactor->calls.next != &reactor->calls;
-	bool is_crowd = first && first->due_us <= reactor->now_us; /* more than TIMERS_MAX */
 	bool at_once = has_calls || (first && first->due_us <= clock_boottime_us());
 	int r = 0;
 
@@ -421,7 +416,7 @@ static int wait_real(struct reactor *reactor)
 		r = arm(reactor, first ? first->due_us : INT64_MAX);
 	if (r < 0)
 		return r;
-	if (!has_calls || is_crowd || ++reactor->unasked > UNASKED_MAX) {
+	if (!has_calls || ++reactor->unasked > UNASKED_MAX) {
 		reactor->unasked = 0;
 		r = wait_events(reactor, at_once ? 0 : -1);
 	}
@@ -436,13 +431,12 @@ static int wait_virtual(struct reactor *reactor)
 
 	if (count != 0 || reactor->calls.next != &reactor->calls)
 		return count;
-	if (first && first->due_us <= reactor->now_us)
-		return 0;
 	if (reactor->holds > 0 || (!first && (reactor->io_count > 0 || reactor->signals)))
 		return wait_events(reactor, -1);
 	if (!first)
 		return -EDEADLK;
-	reactor->now_us = first->due_us;
+	if (first->due_us > reactor->now_us)
+		reactor->now_us = first->due_us;
 	return 0;
 }
 

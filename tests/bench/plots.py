@@ -53,13 +53,13 @@ def timers(results, folder):
 
 def messages(results, folder):
     for key, what in (("cpu_us_a_message", "CPU a message, µs"), ("rss_kib", "RSS, KiB")):
-        works = [(100, 100), (1000, 1000), (10_000, 10_000)]
+        works = [readings.Work(n, n, 0) for n in (100, 1000, 10_000)]
         series = {}
         for client in readings.CLIENTS:
             rows = [
-                (place, results.median(("readings", *work, 0, False, client), key))
+                (place, results.median(work.key(client), key))
                 for place, work in enumerate(works)
-                if ("readings", *work, 0, False, client) in results.rounds
+                if work.key(client) in results.rounds
             ]
             if rows:
                 series[client] = rows

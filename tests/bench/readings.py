@@ -77,12 +77,11 @@ class Process:
 
     def wake_ups(self):
         """{thread: how often it has slept}"""
-        pattern = r"^voluntary_ctxt_switches:\s*(\d+)"
-        tasks = Path(f"/proc/{self.pid}/task")
-        return {
-            task.name: int(re.search(pattern, (task / "status").read_text("ascii", "replace"), re.M)[1])
-            for task in tasks.iterdir()
-        }
+        counts = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            status = (task / "status").read_text("utf-8", "replace")
+            counts[task.name] = int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)[1])
+        return counts
 
     def wake_ups_since(self, before):
         """A thread that has ended was woken once for that."""
@@ -123,13 +122,14 @@ class Work:
         self.count, self.interval_ms, self.qos, self.linked = count, interval_ms, qos, linked
 
     def fill(self, folder):
-        folder = Path(folder)
-        (folder / "behind").mkdir()
+        folder = behind = Path(folder)
+        if self.linked:
+            behind = folder / "behind"
+            behind.mkdir()
         for i in range(self.count):
-            place = folder / "behind" / f"s{i}" if self.linked else folder / f"s{i}"
-            place.write_text(f"{i % 50 + 0.5}\n", encoding="ascii")
+            (behind / f"s{i}").write_text(f"{i % 50 + 0.5}\n", encoding="ascii")
             if self.linked:
-                (folder / f"s{i}").symlink_to(place)
+                (folder / f"s{i}").symlink_to(behind / f"s{i}")
 
     def key(self, client):
         return ("readings", self.count, self.interval_ms, self.qos, self.linked, client)

@@ -319,3 +319,9 @@ void ask(void)
 	memset(&asked, 0, sizeof(asked));
 	ck_assert_int_eq(sensor_read(sensor, on_answer, NULL), 0);
 }
+
+void act_free(void)
+{
+	told.act = NULL;
+	sensor = sensor_free(sensor);
+}

@@ -103,3 +103,6 @@ extern struct asked {
 
 void on_answer(void *data, int error, const char *fault, const struct reading *reading);
 void ask(void);
+
+/* of told.act: what is told first ends @sensor */
+void act_free(void);

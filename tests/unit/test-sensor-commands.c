@@ -171,12 +171,6 @@ START_TEST(it_may_be_freed_with_the_pool_next)
 }
 END_TEST
 
-static void act_free(void)
-{
-	told.act = NULL;
-	sensor = sensor_free(sensor);
-}
-
 START_TEST(it_may_be_freed_by_what_it_tells)
 {
 	static const struct outcome dead = { .collect = -EIO };
